@@ -1,0 +1,45 @@
+package model
+
+import (
+	"fmt"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+)
+
+// BackendProtocol is what Envoy speaks to the backend, inside TLS if any.
+type BackendProtocol string
+
+// The backend protocols.
+const (
+	HTTP1 BackendProtocol = "http/1.1"
+	HTTP2 BackendProtocol = "h2"
+)
+
+// Backend is one port of one Service under one trust: one Envoy cluster and
+// one endpoint assignment. A change of trust is another Backend, never a
+// change of this one (docs/architecture.md, "Never a change in place").
+type Backend struct {
+	Service gwapi.Key
+	Port    int32
+	// PortName is the name of the Service's port, "" for the only one; slices
+	// list their ports by it.
+	PortName string
+	Protocol BackendProtocol
+	// Trust is what Envoy enforces; nil is plaintext.
+	Trust *Trust
+	// Written is the policy without its mode, what strict verification would
+	// check. It is not part of the name and never reaches Envoy.
+	Written *Trust
+}
+
+// Name is the name of the Envoy cluster and of its endpoint assignment:
+// namespace/service/port/digest, the digest covering protocol and trust.
+func (b Backend) Name() string {
+	return fmt.Sprintf("%s/%s", b.StatName(), digest(b.Protocol, b.Trust.canonical())[:16])
+}
+
+// StatName is namespace/service/port: the name statistics are kept under,
+// so that they go on across a change of trust.
+func (b Backend) StatName() string {
+	return fmt.Sprintf("%s/%s/%d", b.Service.Namespace, b.Service.Name, b.Port)
+}

@@ -1,0 +1,54 @@
+package model
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+)
+
+// Endpoint is one address of a Backend.
+type Endpoint struct {
+	Address netip.AddrPort
+	// Pod is the pod behind it; the zero Key if the EndpointSlice names none.
+	Pod gwapi.Key
+	// Ready is the slice's condition; absent counts as true.
+	Ready bool
+}
+
+// Observation is what one TLS handshake with an endpoint showed. It holds no
+// verdict: verify.Verify judges.
+type Observation struct {
+	Endpoint Endpoint
+	At       time.Time
+	// SNI is the server name that was sent.
+	SNI string
+	// Chain is what the endpoint presented, DER, leaf first; empty if it
+	// presented nothing. It may be set although Err is not empty.
+	Chain [][]byte
+	// TLSVersion is a crypto/tls version, 0 without a handshake.
+	TLSVersion uint16
+	// CipherSuite is a crypto/tls suite, 0 without a handshake.
+	CipherSuite uint16
+	// ALPN is the protocol that was negotiated, if any.
+	ALPN string
+	// ClientCertificate says that the endpoint asked for a client certificate.
+	ClientCertificate bool
+	// Fault says what kept the handshake from finishing; "" if nothing did.
+	Fault Fault
+	// Err is the error's text, for people. It may hold words of the peer.
+	Err string
+}
+
+// Fault is what an endpoint turned out to be instead of a TLS server.
+type Fault string
+
+// The faults of an endpoint.
+const (
+	FaultUnreachable Fault = "Unreachable" // refused, no route, closed at once
+	FaultTimeout     Fault = "Timeout"     // connected, then silence
+	FaultPlaintext   Fault = "NotTLS"      // answered something that is not TLS
+	FaultStartTLS    Fault = "StartTLS"    // greets in plaintext first: SMTP, IMAP, ...
+	FaultHandshake   Fault = "Handshake"   // TLS, but the handshake failed
+	FaultUnparsable  Fault = "Unparsable"  // presented a certificate nobody can parse
+)

@@ -1,0 +1,70 @@
+package model
+
+import "github.com/backendtls/backendtls/internal/gwapi"
+
+// Gateway is everything one fleet of Envoys serves.
+type Gateway struct {
+	Key gwapi.Key
+	// Address is the IP address that Envoy binds.
+	Address string
+	// ExclusivePorts makes a port that somebody else holds a refusal (standalone)
+	// instead of a port shared by SO_REUSEPORT.
+	ExclusivePorts bool
+	// Listeners are sorted by Port.
+	Listeners []Listener
+	// Backends are sorted by Name; one Envoy cluster each.
+	Backends []Backend
+	// Shares maps each policy that decides something here, each route and the
+	// Gateway itself to a digest of what it decides. An Envoy has what an object
+	// asks for once it acknowledged a publication with the same share.
+	Shares map[gwapi.Key]string
+	// Digest covers every field that Envoy's configuration is made of, and
+	// the times at which insecure clusters lapse.
+	Digest string
+}
+
+// Protocol is what clients speak to a listener.
+type Protocol string
+
+// The listener protocols served.
+const (
+	HTTP  Protocol = "HTTP"
+	HTTPS Protocol = "HTTPS"
+)
+
+// Listener is one bound port.
+type Listener struct {
+	// Port is what Envoy binds: privileged Gateway ports are moved up by 10000.
+	Port     int32
+	Protocol Protocol
+	// Servers are the Gateway's listeners on this port, sorted by Name. Of
+	// several, the one with the most specific hostname takes a request, and no
+	// other one does (listener isolation).
+	Servers []Server
+}
+
+// Server is one listener of the Gateway's spec.
+type Server struct {
+	Name string
+	// Hostname is "" for every host, may be a wildcard such as *.example.com.
+	Hostname string
+	// Certificates are served by an HTTPS listener.
+	Certificates []KeyPair
+	// Hosts are sorted by Hostname.
+	Hosts []VirtualHost
+}
+
+// KeyPair is a certificate chain and its private key, both PEM.
+type KeyPair struct {
+	Secret gwapi.Key
+	Chain  []byte
+	Key    []byte
+}
+
+// VirtualHost is the rules for one hostname of a Server.
+type VirtualHost struct {
+	// Hostname is "" for every host of the Server; may be a wildcard.
+	Hostname string
+	// Rules are in order of precedence: the first match wins.
+	Rules []Rule
+}

@@ -1,0 +1,78 @@
+package model
+
+import "github.com/backendtls/backendtls/internal/gwapi"
+
+// Rule is one match of one rule of a route, and what happens then: a
+// Redirect, else the Split. Neither means 500.
+type Rule struct {
+	Route gwapi.Key
+	// Index is the position of the rule in its route.
+	Index          int
+	Match          Match
+	RequestHeaders HeaderModifier
+	Redirect       *Redirect
+	Split          []WeightedBackend
+}
+
+// WeightedBackend is a share of a Rule's requests.
+type WeightedBackend struct {
+	// Backend is Backend.Name, or "" where the reference is invalid or its
+	// trust is: that share answers 500.
+	Backend string
+	Weight  uint32
+}
+
+// MatchKind is how a value is compared.
+type MatchKind string
+
+// The kinds of comparison. Prefix compares whole path elements.
+const (
+	Exact  MatchKind = "Exact"
+	Prefix MatchKind = "Prefix"
+	Regex  MatchKind = "Regex"
+)
+
+// Match is what a request must have; every part must hold.
+type Match struct {
+	Path    ValueMatch // Name is unused
+	Method  string     // "" is any
+	Headers []ValueMatch
+	Query   []ValueMatch
+}
+
+// ValueMatch compares the named header, query parameter or the path.
+type ValueMatch struct {
+	Kind  MatchKind
+	Name  string
+	Value string
+}
+
+// HeaderModifier changes request headers: Set, then Add, then Remove.
+type HeaderModifier struct {
+	Set    []Header
+	Add    []Header
+	Remove []string
+}
+
+// IsZero says whether nothing changes.
+func (h HeaderModifier) IsZero() bool { return len(h.Set)+len(h.Add)+len(h.Remove) == 0 }
+
+// Header is a header and its value.
+type Header struct{ Name, Value string }
+
+// Redirect answers with a redirect; empty fields keep what the request has.
+type Redirect struct {
+	Scheme   string
+	Hostname string
+	// Port is 0 to keep, or to derive from Scheme.
+	Port int32
+	// Path is nil to keep.
+	Path       *PathRewrite
+	StatusCode int
+}
+
+// PathRewrite replaces the whole path (Exact) or the matched prefix (Prefix).
+type PathRewrite struct {
+	Kind  MatchKind
+	Value string
+}

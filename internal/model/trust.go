@@ -1,0 +1,102 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/pin"
+)
+
+// Mode is a verification mode of BackendTLSPolicy.
+type Mode string
+
+// The modes, by the names of upstream's API proposal (gateway-api PR 4779).
+const (
+	Standard                        Mode = "Standard"
+	InsecureAllowExpired            Mode = "InsecureAllowExpired"
+	InsecureSkipOnlySANVerification Mode = "InsecureSkipOnlySANVerification"
+	InsecureSkipVerification        Mode = "InsecureSkipVerification"
+)
+
+// Modes lists every mode, the strict one first.
+var Modes = []Mode{Standard, InsecureAllowExpired, InsecureSkipOnlySANVerification, InsecureSkipVerification}
+
+// Insecure says whether the mode checks less than the policy as written.
+func (m Mode) Insecure() bool { return m != Standard && m != "" }
+
+// Trust is everything that decides Envoy's TLS context towards a backend, and
+// what verify.Verify decides by. Every check that has something to compare
+// with must pass: the chain, the dates, a name, a leaf.
+type Trust struct {
+	// Policy is the BackendTLSPolicy that decides.
+	Policy gwapi.Key
+	// Mode is the mode in force. InsecureSkipVerification has no Anchors, Names
+	// or Leaves; every other mode has Anchors or Leaves.
+	Mode Mode
+	// Until is when an insecure Mode lapses; zero for never. It is not part of
+	// the digest: renewing it is no new trust.
+	Until time.Time
+	// SNI is sent to the backend: a DNS name, never an IP address or wildcard.
+	SNI string
+	// Anchors are the trusted certificates, DER, sorted; empty where the chain
+	// is not checked. Then dates and names are not either.
+	Anchors [][]byte
+	// IgnoreTime leaves out every check of validity times.
+	IgnoreTime bool
+	// Names: the leaf must carry one of them; empty where names are not checked.
+	Names []Name
+	// Leaves: the leaf must match one of them; empty where leaves are not pinned.
+	Leaves []pin.Pin
+	// ALPN are the protocols offered.
+	ALPN []string
+}
+
+// NameKind is the kind of a subject alternative name.
+type NameKind string
+
+// The kinds of names that a policy can ask for.
+const (
+	DNS NameKind = "DNS"
+	URI NameKind = "URI"
+)
+
+// Name is a subject alternative name to look for in the leaf.
+type Name struct {
+	Kind  NameKind
+	Value string
+}
+
+// Verifies says whether any certificate could be refused.
+func (t *Trust) Verifies() bool { return len(t.Anchors)+len(t.Leaves) > 0 }
+
+// Digest identifies the trust: equal digests accept the same certificates and
+// are configured alike.
+func (t *Trust) Digest() string { return digest(t.canonical()) }
+
+// canonical is the trust without what is not part of it.
+func (t *Trust) canonical() *Trust {
+	if t == nil {
+		return nil
+	}
+	c := *t
+	c.Until = time.Time{}
+	return &c
+}
+
+// digest is the SHA-256 of the JSON of values whose encoding is deterministic:
+// structs, slices and maps with string keys.
+func digest(values ...any) string {
+	encoded, err := json.Marshal(values)
+	if err != nil {
+		// Only unsupported types fail, and the callers pass none.
+		return ""
+	}
+	sum := sha256.Sum256(encoded)
+	return hex.EncodeToString(sum[:])
+}
+
+// Digest is the SHA-256 of the JSON of values whose encoding is deterministic.
+func Digest(values ...any) string { return digest(values...) }

@@ -1,0 +1,88 @@
+package snapshot
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/api/v1alpha1"
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+)
+
+// Snapshot is what resolve.Build decides by.
+type Snapshot struct {
+	GatewayClasses  Objects[*gatewayv1.GatewayClass]
+	Gateways        Objects[*gatewayv1.Gateway]
+	ListenerSets    Objects[*gatewayv1.ListenerSet]
+	HTTPRoutes      Objects[*gatewayv1.HTTPRoute]
+	GRPCRoutes      Objects[*gatewayv1.GRPCRoute]
+	TLSRoutes       Objects[*gatewayv1.TLSRoute]
+	TCPRoutes       Objects[*gatewayv1.TCPRoute]
+	TLSPolicies     Objects[*gatewayv1.BackendTLSPolicy]
+	ReferenceGrants Objects[*gatewayv1.ReferenceGrant]
+	Parameters      Objects[*v1alpha1.GatewayParameters]
+	Services        Objects[*corev1.Service]
+	Secrets         Objects[*corev1.Secret]
+	ConfigMaps      Objects[*corev1.ConfigMap]
+	Namespaces      Objects[*corev1.Namespace]
+
+	// EndpointSlices are here for readers that list once (the plugin).
+	// resolve.Build does not read them: an endpoint change is no reason to build.
+	EndpointSlices Objects[*discoveryv1.EndpointSlice]
+
+	// Faults names objects whose content is contradictory or invalid where the
+	// snapshot was read from (the same object in two files, a failed schema),
+	// each with a sentence that says so. What such an object decides about
+	// trust fails closed; anything else stays as it last was.
+	Faults map[gwapi.Key]string
+
+	// Unseen names what could not be read, for lack of rights.
+	Unseen map[Scope]string
+
+	Site     Site
+	Observed Observed
+	Now      time.Time
+}
+
+// Scope is a kind in a namespace, "" for all namespaces.
+type Scope struct {
+	Kind      gwapi.Kind
+	Namespace string
+}
+
+// Site says where the data plane runs.
+type Site struct {
+	// Standalone: Gateways have loopback addresses of their own, their ports
+	// are exclusive, and loopback endpoints are allowed.
+	Standalone bool
+	// AllowAddresses admits spec.addresses outside 127.0.0.0/8 (standalone).
+	AllowAddresses []netip.Prefix
+}
+
+// Observed is what was seen of the data plane. It decides status, never xDS.
+type Observed struct {
+	// Envoys are the Envoys expected per Gateway: every one that was started
+	// and is not gone, with what it acknowledged. A Gateway without any is
+	// absent.
+	Envoys map[gwapi.Key][]model.Envoy
+	// Untranslatable says per Gateway why its configuration could not be built.
+	Untranslatable map[gwapi.Key]string
+}
+
+func compareNames(a, b types.NamespacedName) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// EndpointSlicesOf lists the slices of a Service, by name.
+func (s *Snapshot) EndpointSlicesOf(service types.NamespacedName) []*discoveryv1.EndpointSlice {
+	return slices.DeleteFunc(s.EndpointSlices.Sorted(), func(slice *discoveryv1.EndpointSlice) bool {
+		return slice.Namespace != service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != service.Name
+	})
+}
