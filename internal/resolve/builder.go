@@ -1,0 +1,93 @@
+package resolve
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/report"
+	"github.com/backendtls/backendtls/internal/snapshot"
+)
+
+// builder holds one Build while it runs: what it reads, and what it has
+// learned so far about references, reports and times.
+type builder struct {
+	snap *snapshot.Snapshot
+	// refs maps each named object to the Gateways that need it, in the order
+	// they were recorded; Build sorts and compacts them at the end.
+	refs    map[gwapi.Key][]gwapi.Key
+	reports report.Set
+	next    time.Time
+	// gateways are ours, by namespace and name.
+	gateways []*gatewayNode
+	// byKey finds them again.
+	byKey map[gwapi.Key]*gatewayNode
+}
+
+// gatewayNode is one of our Gateways while it is being built.
+type gatewayNode struct {
+	key    gwapi.Key
+	object *gatewayv1.Gateway
+	class  *gatewayv1.GatewayClass
+}
+
+// reach is one port of a Service that a route of one of our accepted Gateways
+// refers to: grants are checked, the Service and its port exist.
+type reach struct {
+	Gateway, Service gwapi.Key
+	Port             corev1.ServicePort
+}
+
+// tlsDecision is what policies (or their absence) mean for a reach.
+type tlsDecision struct {
+	// Decision is the policy's; nil where no policy targets the port.
+	Decision *model.Decision
+	// Trust is what Envoy enforces, Written what it would enforce without a
+	// mode. A nil Trust with an empty FaultReason means that plaintext is right.
+	Trust, Written *model.Trust
+	// FaultReason and Fault say why requests answer 500; "" if they do not.
+	FaultReason, Fault string
+	// RouteReason is the reason of the route's ResolvedRefs=False because of
+	// Fault; "" keeps ResolvedRefs True, with a message that names the policy.
+	RouteReason gatewayv1.RouteConditionReason
+}
+
+func newBuilder(snap *snapshot.Snapshot) *builder {
+	return &builder{
+		snap:    snap,
+		refs:    map[gwapi.Key][]gwapi.Key{},
+		reports: report.Set{},
+		byKey:   map[gwapi.Key]*gatewayNode{},
+	}
+}
+
+// ref records that the Gateway's answer depends on the object, whether the
+// object exists or not.
+func (b *builder) ref(gateway, object gwapi.Key) {
+	known := b.refs[object]
+	if len(known) > 0 && known[len(known)-1] == gateway {
+		return
+	}
+	b.refs[object] = append(known, gateway)
+}
+
+// deadline records a time at which the answer changes; the past changes
+// nothing any more.
+func (b *builder) deadline(t time.Time) {
+	if t.After(b.snap.Now) && (b.next.IsZero() || t.Before(b.next)) {
+		b.next = t
+	}
+}
+
+// sortedRefs is what was recorded, each list sorted and without repetition.
+func (b *builder) sortedRefs() map[gwapi.Key][]gwapi.Key {
+	for object, gateways := range b.refs {
+		slices.SortFunc(gateways, gwapi.CompareKeys)
+		b.refs[object] = slices.Compact(gateways)
+	}
+	return b.refs
+}
