@@ -1,0 +1,73 @@
+# backendtls. `make help` says what there is; README.md what it needs.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export GOTOOLCHAIN := auto
+export CGO_ENABLED := 0
+# Without a home that can be written to, Go and pip keep their caches here.
+ifneq ($(shell test -n "$$HOME" -a -w "$$HOME" && echo yes),yes)
+export HOME := $(shell mkdir -p .build/home && cd .build/home && pwd)
+endif
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+GOBUILD  = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+# Tools are built once for each state of their module.
+TOOLS   := .build/tools/$(shell cat tools/go.mod tools/go.sum | sha256sum | cut -c1-16)
+# The pinned Envoy, or ENVOY=path for one of your own.
+ENVOY   ?= .build/envoy/1.40.0/envoy
+override ENVOY := $(abspath $(ENVOY))
+export ENVOY
+
+##@ Use it
+help: ## Say what there is
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build envoy ## Watch a certificate be refused, pinned, replaced, waved through, pinned again (KEEP=1 stays up)
+	@go run -trimpath ./hack/demo --bin bin --envoy "$(ENVOY)" $(if $(KEEP),--keep)
+
+build: ## Build both programs into bin/
+	@echo "building bin/backendtls-operator and bin/kubectl-backendtls (minutes the first time, seconds later)"
+	@$(GOBUILD) -o bin/backendtls-operator ./cmd/operator
+	@$(GOBUILD) -o bin/kubectl-backendtls ./cmd/kubectl-backendtls
+
+envoy: ## Get the pinned Envoy into .build/, or check ENVOY=path
+	@hack/envoy.sh "$(ENVOY)"
+
+##@ Work on it
+test: ## Prove everything: lint, then all tests with the race detector on a real Envoy, then fuzzing
+	@hack/need-c.sh
+	@$(MAKE) --no-print-directory envoy lint
+	@go run ./hack/gotest -race -count=1 -timeout 15m ./...
+	@hack/fuzz.sh 10s
+
+e2e: envoy ## Only the tests on a real Envoy
+	@go run ./hack/gotest -count=1 -timeout 15m ./test/e2e/... ./operator/process/...
+
+fuzz: ## Fuzz every target, FUZZTIME=10s each
+	@hack/fuzz.sh $(or $(FUZZTIME),10s)
+
+golden: envoy ## Write the golden files anew; read the diff before you commit it
+	@go test -count=1 ./test/golden/... -update
+
+lint: $(TOOLS)/golangci-lint ## Check style, faults and the import table
+	@$< run ./...
+
+generate: $(TOOLS)/controller-gen ## Generate deepcopy and CRD anew
+	@CONTROLLER_GEN=$(CURDIR)/$< hack/generate
+
+bench: ## Run the benchmarks
+	@go test -run '^$$' -bench . -benchmem ./internal/... ./operator/... ./test/...
+
+clean: ## Remove everything that was built or fetched
+	@if [ -d .build ]; then chmod -R u+w .build; fi
+	@rm -rf bin .build .demo
+
+$(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/controller-gen: PACKAGE := sigs.k8s.io/controller-tools/cmd/controller-gen
+$(TOOLS)/%:
+	@echo "building $* (minutes the first time, never again until tools/go.mod changes)"
+	@cd tools && go build -ldflags "-s -w" -o ../$@ $(PACKAGE)
+
+.PHONY: help demo build envoy test e2e fuzz golden lint generate bench clean
