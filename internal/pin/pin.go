@@ -1,10 +1,12 @@
 package pin
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 )
 
 // Kind says what of a certificate is hashed.
@@ -31,8 +33,20 @@ func OfKey(cert *x509.Certificate) Pin {
 }
 
 // OfCertificate is the Certificate pin of a certificate.
-func OfCertificate(cert *x509.Certificate) Pin {
-	return Pin{Kind: Certificate, Sum: sha256.Sum256(cert.Raw)}
+func OfCertificate(cert *x509.Certificate) Pin { return OfDER(cert.Raw) }
+
+// OfDER is the Certificate pin of a certificate in DER, which is not parsed.
+func OfDER(cert []byte) Pin {
+	return Pin{Kind: Certificate, Sum: sha256.Sum256(cert)}
+}
+
+// OfPublicKey is the SPKI pin of a public key of a kind that crypto/x509 encodes.
+func OfPublicKey(key crypto.PublicKey) (Pin, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return Pin{}, fmt.Errorf("encode public key: %w", err)
+	}
+	return Pin{Kind: SPKI, Sum: sha256.Sum256(der)}, nil
 }
 
 // String is the canonical form that policies carry: spki-sha256:BASE64 or
@@ -60,4 +74,15 @@ func (p Pin) Matches(leaf *x509.Certificate) bool {
 	default:
 		return false
 	}
+}
+
+// MatchAny is the first of the pins that the leaf certificate has.
+func MatchAny(pins []Pin, leaf *x509.Certificate) (Pin, bool) {
+	key, whole := OfKey(leaf), OfCertificate(leaf)
+	for _, p := range pins {
+		if p == key || p == whole {
+			return p, true
+		}
+	}
+	return Pin{}, false
 }

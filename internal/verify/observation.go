@@ -1,0 +1,90 @@
+package verify
+
+import (
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/backendtls/backendtls/internal/model"
+)
+
+// versionTLS12 is crypto/tls.VersionTLS12, the least that Envoy speaks.
+const versionTLS12 = 0x0303
+
+// suitesTLS12 are the suites that Envoy offers for TLS 1.2 by default: ECDHE
+// with an AEAD (DEFAULT_CIPHER_SUITES in source/common/tls/
+// client_context_impl.cc).
+var suitesTLS12 = map[uint16]bool{
+	0xc02b: true, // ECDHE-ECDSA-AES128-GCM-SHA256
+	0xc02c: true, // ECDHE-ECDSA-AES256-GCM-SHA384
+	0xc02f: true, // ECDHE-RSA-AES128-GCM-SHA256
+	0xc030: true, // ECDHE-RSA-AES256-GCM-SHA384
+	0xcca8: true, // ECDHE-RSA-CHACHA20-POLY1305
+	0xcca9: true, // ECDHE-ECDSA-CHACHA20-POLY1305
+}
+
+// Observed is Verify of what a probe saw. It also judges what the chain does not
+// show: whether the endpoint is there and speaks TLS, and a version of it that
+// Envoy speaks.
+func Observed(seen model.Observation, trust *model.Trust, now time.Time) []Check {
+	if len(seen.Chain) == 0 && seen.Fault != "" {
+		return append([]Check{faulty(seen)}, unchecked("the endpoint presented no certificate")...)
+	}
+	checks := Verify(seen.Chain, trust, now)
+	if checks[0].Outcome == Pass {
+		checks[0] = checkConnection(seen, checks[0])
+	}
+	return checks
+}
+
+// faulty is the handshake check of an endpoint that got nowhere.
+func faulty(seen model.Observation) Check {
+	detail := ""
+	if seen.Err != "" {
+		detail = ": " + quoteName(seen.Err)
+	}
+	switch seen.Fault {
+	case model.FaultPlaintext:
+		return failed(KindHandshake, NotTLS, "the endpoint answers something that is not TLS%s", detail)
+	case model.FaultStartTLS:
+		return failed(KindHandshake, NotTLS, "the endpoint greets in plaintext before any TLS%s", detail)
+	case model.FaultTimeout:
+		return failed(KindHandshake, Unreachable, "the endpoint accepts connections and stays silent%s", detail)
+	case model.FaultUnreachable:
+		return failed(KindHandshake, Unreachable, "the endpoint cannot be reached%s", detail)
+	case model.FaultUnparsable:
+		return failed(KindHandshake, CertificateMismatch, "the endpoint's certificate cannot be parsed%s", detail)
+	case model.FaultHandshake:
+		return failed(KindHandshake, Unreachable, "the TLS handshake failed%s", detail)
+	default:
+		return failed(KindHandshake, Unreachable, "the probe failed with %q%s", seen.Fault, detail)
+	}
+}
+
+// checkConnection adds to a handshake check that the certificate passed what the
+// probe saw of the connection.
+func checkConnection(seen model.Observation, check Check) Check {
+	version := fmt.Sprintf("TLS 1.%d", int(seen.TLSVersion)-0x0301)
+	leaf, err := x509.ParseCertificate(seen.Chain[0])
+	switch {
+	case seen.Fault != "" && seen.ClientCertificate:
+		return failed(KindHandshake, Unreachable,
+			"the endpoint asks for a client certificate and refuses the handshake without one: %s", quoteName(seen.Err))
+	case seen.Fault != "":
+		return faulty(seen)
+	case seen.TLSVersion == 0:
+		return check
+	case seen.TLSVersion < versionTLS12:
+		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, Envoy TLS 1.2 at least", version)
+	case seen.TLSVersion == versionTLS12 && err == nil && needsTLS13(leaf):
+		return failed(KindHandshake, CertificateMismatch,
+			"the endpoint speaks %s at most, over which Envoy refuses a P-384 key", version)
+	case seen.TLSVersion == versionTLS12 && !suitesTLS12[seen.CipherSuite]:
+		return notChecked(KindHandshake, "unknown whether Envoy and the endpoint share a cipher suite: "+
+			"the endpoint chose 0x%04x over %s, which Envoy does not offer", seen.CipherSuite, version)
+	case seen.ClientCertificate:
+		return passed(KindHandshake, "%s, over %s; the endpoint asks for a client certificate", check.Message, version)
+	default:
+		return passed(KindHandshake, "%s, over %s", check.Message, version)
+	}
+}

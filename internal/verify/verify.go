@@ -1,0 +1,66 @@
+package verify
+
+import (
+	"time"
+
+	"github.com/backendtls/backendtls/internal/model"
+)
+
+// Verify returns a check of each of Kinds, in that order, for the chain that an
+// endpoint presented (DER, leaf first) under the trust. It neither knows which
+// TLS version the endpoint speaks nor whether it is there: Observed does. A nil
+// trust, which is plaintext, accepts nothing.
+func Verify(chain [][]byte, trust *model.Trust, now time.Time) []Check {
+	presented, handshake := readPresented(chain)
+	checks := []Check{handshake}
+	switch {
+	case trust == nil:
+		return []Check{failed(KindHandshake, CertificateMismatch, "no trust is configured: nothing can be verified")}
+	case presented == nil:
+		return append(checks, unchecked("there is no certificate that could be checked")...)
+	case !trust.Verifies():
+		return append(checks, unverified(trust)...)
+	}
+	checks = append(checks, pathChecks(presented, trust, now)...)
+	return append(checks, checkName(presented[0], trust), checkLeaf(presented[0], trust))
+}
+
+// pathChecks are the checks of everything between the leaf and an anchor.
+func pathChecks(presented []*certificate, trust *model.Trust, now time.Time) []Check {
+	if len(trust.Anchors) == 0 {
+		const why = "pins alone are trusted, whoever issued the certificate"
+		return []Check{
+			notChecked(KindChain, why),
+			notChecked(KindDates, "pins alone are trusted, whatever the certificate's dates"),
+			notChecked(KindUsage, why),
+		}
+	}
+	anchors := readAnchors(trust.Anchors)
+	found := findPath(presented, anchors)
+	return []Check{
+		checkChain(found, anchors, trust, now),
+		checkDates(found, trust, now),
+		checkUsage(found),
+	}
+}
+
+// unverified are the checks under a trust that verifies nothing.
+func unverified(trust *model.Trust) []Check {
+	if trust.Mode == model.InsecureSkipVerification {
+		return unchecked("mode InsecureSkipVerification accepts every certificate")
+	}
+	// No mode but that one may come without anchors and leaves; were it
+	// published, Envoy would accept anything.
+	return append([]Check{
+		failed(KindChain, UntrustedIssuer, "mode %s without a trusted certificate or pin", trust.Mode),
+	}, unchecked("nothing is trusted")[1:]...)
+}
+
+// unchecked is every check but the handshake as NotChecked.
+func unchecked(why string) []Check {
+	var checks []Check
+	for _, kind := range Kinds[1:] {
+		checks = append(checks, notChecked(kind, "%s", why))
+	}
+	return checks
+}
