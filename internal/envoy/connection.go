@@ -1,0 +1,117 @@
+package envoy
+
+import (
+	"time"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/backendtls/backendtls/internal/model"
+)
+
+const (
+	// downstreamIdle ends a client connection without requests.
+	downstreamIdle = time.Hour
+
+	// streamIdle ends a request or response in which nothing moves. Long
+	// answers and uploads may take any time as long as they move.
+	streamIdle = 5 * time.Minute
+
+	// headersTimeout is how long a client may take to send its headers.
+	headersTimeout = 10 * time.Second
+
+	// serverName is the server header of every response, so that a backend's
+	// own does not tell clients what runs there.
+	serverName = "backendtls"
+)
+
+// httpFilters is the connection manager of a filter chain.
+func httpFilters(l model.Listener, routeName string) ([]*listenerv3.Filter, error) {
+	manager, err := newConnectionManager(l, routeName)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := pack(manager)
+	if err != nil {
+		return nil, err
+	}
+	return []*listenerv3.Filter{{
+		Name:       connectionManager,
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed},
+	}}, nil
+}
+
+// newConnectionManager hardens a port that faces the internet, by Envoy's
+// advice for edge proxies (best_practices/edge) except where said.
+func newConnectionManager(l model.Listener, routeName string) (*hcmv3.HttpConnectionManager, error) {
+	router, err := pack(&routerv3.Router{
+		// Clients learn nothing of what is behind, backends are sent no x-envoy
+		// headers they might believe.
+		SuppressEnvoyHeaders: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	log, err := accessLog()
+	if err != nil {
+		return nil, err
+	}
+	manager := &hcmv3.HttpConnectionManager{
+		CodecType:  hcmv3.HttpConnectionManager_AUTO,
+		StatPrefix: statPrefix(l),
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{
+			Rds: &hcmv3.Rds{ConfigSource: overADS(), RouteConfigName: routeName},
+		},
+		HttpFilters: []*hcmv3.HttpFilter{{
+			Name:       httpFilterRouter,
+			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: router},
+		}},
+		ServerName: serverName,
+		AccessLog:  []*accesslogv3.AccessLog{log},
+		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{
+			{UpgradeType: "websocket"},
+		},
+		// A certificate of the client is not verified here, so nothing that
+		// claims to describe one may reach a backend.
+		ForwardClientCertDetails: hcmv3.HttpConnectionManager_SANITIZE,
+	}
+	boundRequests(manager)
+	trustNoClient(manager)
+	return manager, nil
+}
+
+// boundRequests limits what one client can hold on to. There is no limit on
+// the whole of a request (request_timeout): it would cut uploads, gRPC
+// streams and long polls, and the Gateway API has no timeout by default.
+func boundRequests(manager *hcmv3.HttpConnectionManager) {
+	manager.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{
+		IdleTimeout: durationpb.New(downstreamIdle),
+		// CGI and WSGI backends fold x_forwarded_for into x-forwarded-for.
+		HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+	}
+	manager.Http2ProtocolOptions = http2Options()
+	manager.StreamIdleTimeout = durationpb.New(streamIdle)
+	manager.RequestHeadersTimeout = durationpb.New(headersTimeout)
+}
+
+// trustNoClient takes addresses from connections and paths without tricks.
+func trustNoClient(manager *hcmv3.HttpConnectionManager) {
+	manager.UseRemoteAddress = wrapperspb.Bool(true)
+	// No address is internal, private ones neither: an internal client could
+	// steer Envoy with x-envoy headers.
+	manager.InternalAddressConfig = &hcmv3.HttpConnectionManager_InternalAddressConfig{}
+	// Request ids are Envoy's own, so that nobody can confuse the log.
+	manager.GenerateRequestId = wrapperspb.Bool(true)
+	// Dot segments are removed before a rule is chosen, so that /public/../admin
+	// is /admin. Beyond that a path means what the client wrote: nothing here
+	// authorises by path, a match of the Gateway API holds neither // nor %2F,
+	// and there are backends to which a//b and a%2Fb are names of their own.
+	manager.NormalizePath = wrapperspb.Bool(true)
+	manager.MergeSlashes = false
+	manager.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_KEEP_UNCHANGED
+}
