@@ -1,0 +1,78 @@
+package resolve
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+)
+
+// The keys under which certificates are looked for: caCertificateRefs always
+// mean ca.crt (the Gateway API says so), trusted-certificates mean tls.crt, as
+// in a Secret of type kubernetes.io/tls, unless they name another key.
+const (
+	caKey   = "ca.crt"
+	leafKey = "tls.crt"
+)
+
+// certificateRef names PEM certificates: a key of a ConfigMap or Secret in the
+// policy's namespace.
+type certificateRef struct {
+	kind gwapi.Kind
+	name string
+	key  string
+}
+
+// String is the form that options are written in.
+func (r certificateRef) String() string {
+	return fmt.Sprintf("%s/%s:%s", strings.ToLower(string(r.kind)), r.name, r.key)
+}
+
+// readCertificateRefs reads configmap/NAME[:KEY] and secret/NAME[:KEY],
+// separated by white space or commas, in order and without repetition.
+func readCertificateRefs(value string) ([]certificateRef, error) {
+	items := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	if len(items) == 0 {
+		return nil, errors.New("names no certificate, want configmap/NAME[:KEY] or secret/NAME[:KEY]")
+	}
+	var refs []certificateRef
+	for _, item := range items {
+		ref, err := readCertificateRef(item)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs, nil
+}
+
+func readCertificateRef(item string) (certificateRef, error) {
+	kind, rest, _ := strings.Cut(item, "/")
+	name, key, keyed := strings.Cut(rest, ":")
+	ref := certificateRef{name: name, key: leafKey}
+	switch kind {
+	case "configmap":
+		ref.kind = gwapi.KindConfigMap
+	case "secret":
+		ref.kind = gwapi.KindSecret
+	default:
+		return certificateRef{}, fmt.Errorf("%q is neither configmap/NAME[:KEY] nor secret/NAME[:KEY]", item)
+	}
+	if faults := validation.IsDNS1123Subdomain(name); len(faults) > 0 {
+		return certificateRef{}, fmt.Errorf("%q: %q is not a name: %s", item, name, strings.Join(faults, "; "))
+	}
+	if keyed {
+		ref.key = key
+	}
+	if faults := validation.IsConfigMapKey(ref.key); len(faults) > 0 {
+		return certificateRef{}, fmt.Errorf("%q: %q is not a key: %s", item, key, strings.Join(faults, "; "))
+	}
+	return ref, nil
+}

@@ -1,0 +1,251 @@
+package resolve
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/report"
+)
+
+// maxAncestors is how many entries a policy's status has room for
+// (gateway-api, PolicyStatus.ancestors).
+const maxAncestors = 16
+
+// tlsStanding is one policy on one Gateway.
+type tlsStanding struct {
+	policy, gateway gwapi.Key
+	judged          *tlsPolicy
+	// ports are those the Gateway reaches and the policy decides, for messages.
+	ports []string
+	// live is our entry as it was read.
+	live liveEntry
+	// crowded says that the policy's status has no room for this Gateway.
+	crowded bool
+	// refused says why the ports answer 500 here.
+	refused policyFault
+	// conflict says which targets were lost to other policies; "" for none.
+	conflict string
+	request  modeRequest
+	state    model.ModeState
+	// trust is what Envoy enforces; nil where refused. It lacks what depends on
+	// the port.
+	trust *model.Trust
+	// told is the mode that SecurityDegraded=True must name; Standard if none.
+	told model.Mode
+	// holders are the Envoys that may still use another mode than the one asked
+	// for.
+	holders []string
+}
+
+// liveEntryOf is our entry for the Gateway in the policy's status.
+func liveEntryOf(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.Key) liveEntry {
+	wanted := report.PolicyAncestor(gateway).AncestorRef
+	for i := range policy.Status.Ancestors {
+		entry := &policy.Status.Ancestors[i]
+		if entry.ControllerName == gwapi.ControllerName &&
+			gwapi.SameParentRef(&entry.AncestorRef, &wanted, policy.Namespace) {
+			return entry.Conditions
+		}
+	}
+	return nil
+}
+
+// assignSlots finds the Gateways that a policy's status has no room for. The
+// entries of others count; of our own Gateways the older come first.
+func (p *tlsPolicies) assignSlots() {
+	for from, to := 0, 0; from < len(p.ordered); from = to {
+		for to = from; to < len(p.ordered) && p.ordered[to].policy == p.ordered[from].policy; to++ {
+		}
+		group := p.ordered[from:to]
+		object, found := p.b.snap.TLSPolicies.Get(group[0].policy.NamespacedName())
+		if !found {
+			continue
+		}
+		free := maxAncestors
+		for i := range object.Status.Ancestors {
+			if object.Status.Ancestors[i].ControllerName != gwapi.ControllerName {
+				free--
+			}
+		}
+		if len(group) <= free {
+			continue
+		}
+		byAge := slices.SortedFunc(slices.Values(group), p.compareAge)
+		for _, standing := range byAge[max(free, 0):] {
+			standing.crowded = true
+		}
+	}
+}
+
+// compareAge orders standings by the age of their Gateway, then by name.
+func (p *tlsPolicies) compareAge(a, b *tlsStanding) int {
+	first, _ := p.b.snap.Gateways.Get(a.gateway.NamespacedName())
+	second, _ := p.b.snap.Gateways.Get(b.gateway.NamespacedName())
+	if first == nil || second == nil {
+		return gwapi.CompareKeys(a.gateway, b.gateway)
+	}
+	return cmp.Or(first.CreationTimestamp.Compare(second.CreationTimestamp.Time),
+		gwapi.CompareKeys(a.gateway, b.gateway))
+}
+
+// settle decides what the policy means on the Gateway.
+func (p *tlsPolicies) settle(s *tlsStanding) {
+	s.judged = p.judge(s.policy, s.gateway)
+	s.told = model.Standard
+	if s.judged == nil {
+		return
+	}
+	s.conflict, _ = p.targets.conflict(s.judged.object)
+	s.refused = s.judged.refused
+	p.settleMode(s)
+	if floor := p.parametersOf(s.gateway).floor; !s.refused.some() && floor != "" {
+		s.refused = policyFault{report.PolicyReasonInvalid,
+			fmt.Sprintf("%s asks for what cannot be insisted on: %s", s.gateway, floor)}
+	}
+	if s.crowded {
+		s.refused = policyFault{report.PolicyReasonInvalid, fmt.Sprintf(
+			"status.ancestors of %s is full with %d entries, so nothing can be said there about %s",
+			s.policy, maxAncestors, s.gateway)}
+	}
+	if !s.refused.some() {
+		s.enforce()
+	}
+	p.tell(s)
+}
+
+// settleMode finds out where the requested mode stands on the Gateway.
+func (p *tlsPolicies) settleMode(s *tlsStanding) {
+	options := s.judged.options
+	if s.refused.some() || !options.mode.Insecure() {
+		return
+	}
+	s.request = modeRequest{
+		mode:      options.mode,
+		since:     options.since,
+		until:     options.until,
+		reason:    options.reason,
+		namespace: s.policy.Namespace,
+	}
+	parameters := p.parametersOf(s.gateway)
+	namespace, why, sentence := find(p.b, s.gateway, gwapi.KindNamespace, p.b.snap.Namespaces,
+		types.NamespacedName{Name: s.policy.Namespace})
+	if why == present {
+		s.request.namespaceLabels = labels.Merge(labels.Set{}, namespace.Labels)
+	}
+	refusal := parameters.refuse(s.gateway, s.request)
+	s.state = standModeState(s.request, refusal != "", s.live, p.b.snap.Now)
+	p.b.deadline(options.since)
+	p.b.deadline(options.until)
+	if s.state != model.ModeRefused {
+		return
+	}
+	s.refused = policyFault{report.PolicyReasonModeNotAllowed, refusal}
+	switch {
+	case parameters.Fault == "" && parameters.Unseen != "":
+		s.state, s.refused.reason = model.ModeNone, report.PolicyReasonUnseen
+	case why == unseen && parameters.selects():
+		s.state, s.refused = model.ModeNone, policyFault{report.PolicyReasonUnseen, sentence}
+	}
+}
+
+// enforce chooses between the policy as written and under its mode.
+func (s *tlsStanding) enforce() {
+	s.trust = s.judged.written
+	if s.state == model.ModeActive {
+		weakened := *s.judged.asked
+		weakened.Until = s.request.until
+		s.trust = &weakened
+	}
+}
+
+// tell finds out which mode status must name: the one asked for as soon as it
+// may come into force, and any that an Envoy may still use.
+func (p *tlsPolicies) tell(s *tlsStanding) {
+	wanted := model.Standard
+	if s.trust != nil && (s.state == model.ModeAnnounced || s.state == model.ModeActive) {
+		wanted = s.request.mode
+	}
+	held, holders := heldModes(p.b.snap.Observed.Envoys[s.gateway], s.policy, s.live)
+	s.told = broader(wanted, held)
+	if s.told != wanted {
+		s.holders = holders
+	}
+}
+
+// heldModes is the mode that covers every insecure cluster of the policy that
+// an expected Envoy may be using, Standard for none, and what may be used by
+// whom. Of an Envoy that has not been heard since the start, the last written
+// status is what is known.
+func heldModes(envoys []model.Envoy, policy gwapi.Key, live liveEntry) (model.Mode, []string) {
+	told := model.Standard
+	var holders []string
+	for _, envoy := range envoys {
+		var using []string
+		for _, cluster := range envoy.Held {
+			if cluster.Policy == policy && cluster.Mode.Insecure() {
+				told = broader(told, cluster.Mode)
+				using = append(using, fmt.Sprintf("%s (%s)", cluster.Name, cluster.Mode))
+			}
+		}
+		if written := live.degraded(); !envoy.Connected && written.Insecure() {
+			told = broader(told, written)
+			using = append(using, "it has not been heard from")
+		}
+		if len(using) > 0 {
+			holders = append(holders, fmt.Sprintf("%s: %s", envoy.Name, strings.Join(using, ", ")))
+		}
+	}
+	return told, holders
+}
+
+// broader is a mode that leaves out every check that either one does.
+func broader(a, b model.Mode) model.Mode {
+	switch {
+	case !b.Insecure() || covers(a, b):
+		return a
+	case !a.Insecure() || covers(b, a):
+		return b
+	default:
+		return model.InsecureSkipVerification
+	}
+}
+
+// decide says what the standing means for one port.
+func (s *tlsStanding) decide(r reach) tlsDecision {
+	options := s.judged.options
+	decision := &model.Decision{
+		Policy:    s.policy,
+		Requested: options.mode,
+		State:     s.state,
+		Since:     options.since,
+		Until:     options.until,
+		Reason:    options.reason,
+		Ignored:   options.ignored,
+	}
+	if s.refused.some() {
+		return tlsDecision{
+			Decision:    decision,
+			FaultReason: string(s.refused.reason),
+			Fault:       fmt.Sprintf("%s: %s", s.policy, s.refused.message),
+			RouteReason: routeReason(r.Port),
+		}
+	}
+	decision.Trust = onPort(s.trust, r)
+	decision.Written = onPort(s.judged.written, r)
+	return tlsDecision{Decision: decision, Trust: decision.Trust, Written: decision.Written}
+}
+
+// onPort adds what depends on the port.
+func onPort(trust *model.Trust, r reach) *model.Trust {
+	bound := *trust
+	bound.ALPN = offeredProtocols(r.Port)
+	return &bound
+}

@@ -1,0 +1,144 @@
+package resolve
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/pin"
+)
+
+// trustMaterial is what a policy trusts, every reference read.
+type trustMaterial struct {
+	policy gwapi.Key
+	sni    string
+	names  []model.Name
+	// withCA says that the chain to a CA is checked; false under pins-only and
+	// PinnedOnly.
+	withCA bool
+	// system says that the CA is the system roots, which anybody can have a
+	// certificate of.
+	system bool
+	// authorities are the CA's certificates.
+	authorities []*x509.Certificate
+	pins        []pin.Pin
+	// withTrusted says that trusted-certificates are asked for.
+	withTrusted bool
+	trusted     []*x509.Certificate
+}
+
+// errNoTrust is the fault of material that would trust nothing or anything.
+var errNoTrust = errors.New("nothing to verify a certificate with")
+
+// written is the policy without its mode: the column Standard of the mode x
+// trust table. Every result has Anchors or Leaves, and Names only with Anchors.
+func (m trustMaterial) written() (*model.Trust, error) {
+	trust := &model.Trust{Policy: m.policy, Mode: model.Standard, SNI: m.sni}
+	if m.withTrusted {
+		leaves, err := m.trustedLeaves()
+		if err != nil {
+			return nil, err
+		}
+		// The hash makes an anchor exact: a trusted certificate that is also a
+		// CA would else vouch for whatever it issues.
+		trust.Leaves = certificatePins(leaves)
+		trust.Anchors = rawCertificates(leaves)
+	} else {
+		trust.Leaves = m.pins
+	}
+	if m.withCA {
+		trust.Anchors = rawCertificates(m.authorities)
+	}
+	if len(trust.Anchors) > 0 {
+		trust.Names = m.names
+	}
+	// Each part that is asked for must be there: a CA without certificates, or
+	// trusted certificates none of which could be read, is not less to check.
+	if !trust.Verifies() || m.withCA && len(m.authorities) == 0 || m.withTrusted && len(trust.Leaves) == 0 {
+		return nil, errNoTrust
+	}
+	return trust, nil
+}
+
+// trustedLeaves are the trusted certificates, of those that match a pin where
+// there are pins.
+func (m trustMaterial) trustedLeaves() ([]*x509.Certificate, error) {
+	if len(m.pins) == 0 {
+		return m.trusted, nil
+	}
+	var matching []*x509.Certificate
+	for _, leaf := range m.trusted {
+		if slices.ContainsFunc(m.pins, func(p pin.Pin) bool { return p.Matches(leaf) }) {
+			matching = append(matching, leaf)
+		}
+	}
+	if len(matching) == 0 {
+		return nil, fmt.Errorf("spec.options: none of %s%s matches one of %s%s, so no certificate could be accepted",
+			gwapi.Prefix, optionTrusted, gwapi.Prefix, optionPins)
+	}
+	return matching, nil
+}
+
+// weakened is the written trust under an insecure mode: the other columns of
+// the mode x trust table. Where Envoy could not enforce what is left, or
+// nothing would be left that tells this backend from any other, the cell is
+// Invalid.
+func (m trustMaterial) weakened(written *model.Trust, mode model.Mode) (*model.Trust, error) {
+	trust := *written
+	trust.Mode = mode
+	key := gwapi.Prefix + optionMode
+	switch mode {
+	case model.Standard:
+		return written, nil
+	case model.InsecureSkipVerification:
+		trust.Anchors, trust.Names, trust.Leaves = nil, nil, nil
+		return &trust, nil
+	case model.InsecureAllowExpired, model.InsecureSkipOnlySANVerification:
+		if len(trust.Anchors) == 0 {
+			return nil, fmt.Errorf("spec.options[%q]: %s has no meaning with pins alone, which check neither dates "+
+				"nor names; allowed here are %s and %s", key, mode, model.Standard, model.InsecureSkipVerification)
+		}
+	default:
+		return nil, fmt.Errorf("spec.options[%q]: %q is not a mode", key, string(mode))
+	}
+	if mode == model.InsecureAllowExpired {
+		trust.IgnoreTime = true
+		return &trust, nil
+	}
+	if m.withCA && m.system && len(trust.Leaves) == 0 {
+		return nil, fmt.Errorf("spec.options[%q]: %s with wellKnownCACertificates System would accept any certificate "+
+			"that any public CA issued to anybody; add %s%s, or name the CA in caCertificateRefs",
+			key, mode, gwapi.Prefix, optionPins)
+	}
+	trust.Names = nil
+	return &trust, nil
+}
+
+// rawCertificates are the DER forms, sorted and without repetition.
+func rawCertificates(certificates []*x509.Certificate) [][]byte {
+	raw := make([][]byte, len(certificates))
+	for i, certificate := range certificates {
+		raw[i] = certificate.Raw
+	}
+	slices.SortFunc(raw, bytes.Compare)
+	return slices.CompactFunc(raw, bytes.Equal)
+}
+
+func certificatePins(certificates []*x509.Certificate) []pin.Pin {
+	pins := make([]pin.Pin, len(certificates))
+	for i, certificate := range certificates {
+		pins[i] = pin.OfCertificate(certificate)
+	}
+	slices.SortFunc(pins, pin.Compare)
+	return slices.Compact(pins)
+}
+
+func compareNames(a, b model.Name) int {
+	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Value, b.Value))
+}
