@@ -1,0 +1,241 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// Parsed is what one file holds.
+type Parsed struct {
+	Path string
+	// Objects are in the order of the file, good ones and Invalid ones.
+	Objects []Object
+	// Ignored counts the objects of other kinds, by KIND.GROUP.
+	Ignored map[string]int
+	// Problems are those of the objects, or the one that makes the whole file
+	// unusable: then there are no objects.
+	Problems []Problem
+	// Blank says that there is nothing but white space: most likely a file that
+	// is just being written.
+	Blank bool
+}
+
+// Unusable says whether the file as a whole could not be understood.
+func (p Parsed) Unusable() bool {
+	return len(p.Problems) > 0 && p.Problems[0].Class == Unparsable
+}
+
+// ParseFile reads one file. Nothing in the result is shared with the data.
+func ParseFile(file File) Parsed {
+	parsed := Parsed{Path: file.Path, Ignored: map[string]int{}, Blank: len(strings.TrimSpace(string(file.Data))) == 0}
+	reader := reader{file: file, parsed: &parsed}
+	if err := reader.read(); err != nil {
+		return Unreadable{Path: file.Path, Err: err}.parsed()
+	}
+	for _, object := range parsed.Objects {
+		parsed.Problems = append(parsed.Problems, object.Problems...)
+	}
+	return parsed
+}
+
+// parsed makes the file's error its only content.
+func (u Unreadable) parsed() Parsed {
+	problem := Problem{File: u.Path, Class: Unparsable, Message: u.Err.Error()}
+	if located, ok := errors.AsType[*fault](u.Err); ok {
+		problem.Line = located.line
+	}
+	return Parsed{Path: u.Path, Problems: []Problem{problem}}
+}
+
+type reader struct {
+	file   File
+	parsed *Parsed
+	values converter
+}
+
+func (r *reader) read() error {
+	if len(r.file.Data) > MaxFileSize {
+		return fmt.Errorf("is larger than %d MiB; split it", MaxFileSize>>20)
+	}
+	documents := Documents(r.file.Data)
+	if len(documents) > MaxDocuments {
+		return faultf(documents[MaxDocuments].Line, "holds more than %d documents; split it", MaxDocuments)
+	}
+	for i, document := range documents {
+		node, err := document.node(r.file.Data)
+		if err != nil {
+			return err
+		}
+		if node == nil {
+			continue
+		}
+		if err := r.objects(node, i, -1, schema.GroupVersionKind{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// objects reads a document that is an object or a List of objects. Items of a
+// typed List may leave out what the List says of them.
+func (r *reader) objects(node *yaml.Node, document, item int, implied schema.GroupVersionKind) error {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	gvk, err := identity(node, implied)
+	if err != nil {
+		return err
+	}
+	if gvk.Kind == "" {
+		r.parsed.Ignored["(no kind)"]++
+		return nil
+	}
+	if items := child(node, "items"); item < 0 && items != nil && strings.HasSuffix(gvk.Kind, "List") {
+		return r.list(items, document, gvk)
+	}
+	definition := definitionOf(gvk.Group, gvk.Kind)
+	if definition == nil {
+		r.parsed.Ignored[gvk.GroupKind().String()]++
+		return nil
+	}
+	return r.object(node, document, item, definition, gvk.Version)
+}
+
+func (r *reader) list(items *yaml.Node, document int, gvk schema.GroupVersionKind) error {
+	if items.Kind == yaml.AliasNode {
+		items = items.Alias
+	}
+	if items.Kind != yaml.SequenceNode {
+		if items.ShortTag() == "!!null" {
+			return nil
+		}
+		return faultf(items.Line, "items of a %s must be a list", gvk.Kind)
+	}
+	if len(items.Content) > MaxDocuments {
+		return faultf(items.Line, "holds more than %d items; split it", MaxDocuments)
+	}
+	implied := gvk
+	if implied.Kind = strings.TrimSuffix(gvk.Kind, "List"); implied.Kind == "" {
+		implied = schema.GroupVersionKind{}
+	}
+	for i, node := range items.Content {
+		if err := r.objects(node, document, i, implied); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// object reads an object of a kind that is ours to read.
+func (r *reader) object(node *yaml.Node, index, item int, definition *definition, version string) error {
+	content, err := r.values.object(node)
+	if err != nil {
+		return err
+	}
+	content["apiVersion"], content["kind"] = definition.apiVersion(version), string(definition.kind)
+	d := document{
+		definition: definition, version: version, node: node, content: content,
+		object: Object{File: r.file.Path, Document: index, Item: item, Line: node.Line},
+	}
+	if err := d.identify(); err != nil {
+		return err
+	}
+	if !definition.reads(version) {
+		d.refuse("apiVersion", fmt.Sprintf("apiVersion %s is not served; write %s",
+			definition.apiVersion(version), APIVersion(definition.kind)))
+	} else if err := d.finish(); err != nil {
+		return err
+	}
+	r.parsed.Objects = append(r.parsed.Objects, d.object)
+	return nil
+}
+
+// identity is what apiVersion and kind say. The zero value stands for a
+// document that is no Kubernetes object at all, such as the values of a chart;
+// half an identity is a mistake.
+func identity(node *yaml.Node, implied schema.GroupVersionKind) (gvk schema.GroupVersionKind, err error) {
+	if node.Kind != yaml.MappingNode {
+		return gvk, nil
+	}
+	apiVersion, kind := child(node, "apiVersion"), child(node, "kind")
+	switch {
+	case apiVersion == nil && kind == nil && implied.Kind != "":
+		return implied, nil
+	case apiVersion == nil && kind == nil && child(node, "metadata") == nil:
+		return gvk, nil
+	case kind == nil || kind.Kind != yaml.ScalarNode || kind.Value == "":
+		return gvk, faultf(locate(node, "kind"), "the object has no kind")
+	case apiVersion == nil || apiVersion.Kind != yaml.ScalarNode || apiVersion.Value == "":
+		return gvk, faultf(locate(node, "apiVersion"), "the %s has no apiVersion", kind.Value)
+	}
+	version, err := schema.ParseGroupVersion(apiVersion.Value)
+	if err != nil {
+		return gvk, faultf(apiVersion.Line, "apiVersion %q is no GROUP/VERSION", apiVersion.Value)
+	}
+	return version.WithKind(kind.Value), nil
+}
+
+// child is the value of a key of a mapping, its own before a merged one; nil
+// if it has none.
+func child(node *yaml.Node, key string) *yaml.Node { return childAt(node, key, 0) }
+
+func childAt(node *yaml.Node, key string, depth int) *yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if depth > maxDepth {
+		return nil
+	}
+	var merged *yaml.Node
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, value := node.Content[i], node.Content[i+1]
+		switch {
+		case node.Kind != yaml.MappingNode:
+			return nil
+		case name.Value == key && value.Kind == yaml.AliasNode:
+			return value.Alias
+		case name.Value == key:
+			return value
+		case merged == nil && name.ShortTag() == yaml.MergeTag:
+			merged = mergedChild(value, key, depth+1)
+		}
+	}
+	return merged
+}
+
+// mergedChild looks in what a merge key names: one mapping, or a list of them.
+func mergedChild(node *yaml.Node, key string, depth int) *yaml.Node {
+	if node.Kind != yaml.SequenceNode {
+		return childAt(node, key, depth)
+	}
+	for _, from := range node.Content {
+		if found := childAt(from, key, depth); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// refuse makes the object invalid for one reason.
+func (d *document) refuse(path, message string) {
+	d.object.Digest, d.object.SpecDigest = digests(d.content)
+	d.object.Value = salvage(d.definition, d.object.Key, d.content)
+	d.object.Problems = []Problem{{
+		File: d.object.File, Line: locate(d.node, path), Class: Invalid, Object: d.object.Key, Message: message,
+	}}
+}
+
+// Parse reads files. Objects of a file that is Unparsable are absent; what
+// becomes of an object that is invalid or given twice is said at Combine. The
+// problems are sorted by place.
+func Parse(files []File) (*Set, []Problem) {
+	parsed := make([]Parsed, 0, len(files))
+	for _, file := range files {
+		parsed = append(parsed, ParseFile(file))
+	}
+	return Combine(parsed, nil)
+}
