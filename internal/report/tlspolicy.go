@@ -52,6 +52,9 @@ const (
 	// PolicyReasonNotHeard is Unknown's: an Envoy that may have the
 	// configuration has not been heard since this operator started.
 	PolicyReasonNotHeard PolicyReason = "NotHeard"
+	// PolicyReasonNotInForce: other policies decide every port that the Gateway
+	// reaches, so there is nothing to program.
+	PolicyReasonNotInForce PolicyReason = "NotInForce"
 )
 
 // The reasons of SecurityDegraded=True, one per insecure mode.

@@ -121,8 +121,9 @@ func (b *builder) addParameters(
 		result.addFault(field + ": " + sentence)
 		return
 	}
-	if object.Spec.BackendTLS != nil {
-		result.addBound(gwapi.KeyOf(gwapi.KindGatewayParameters, namespace, name), object.Spec.BackendTLS)
+	if key := gwapi.KeyOf(gwapi.KindGatewayParameters, namespace, name); object.Spec.BackendTLS != nil &&
+		!slices.ContainsFunc(result.bounds, func(b bound) bool { return b.object == key }) {
+		result.addBound(key, object.Spec.BackendTLS)
 	}
 }
 

@@ -46,7 +46,10 @@ func newTLSPolicies(b *builder, reaches []reach) *tlsPolicies {
 		standings:  map[standingKey]*tlsStanding{},
 	}
 	for key := range b.snap.Faults {
-		if _, known := b.snap.TLSPolicies.Get(key.NamespacedName()); key.Kind == gwapi.KindBackendTLSPolicy && !known {
+		if key.Kind != gwapi.KindBackendTLSPolicy {
+			continue
+		}
+		if policy, known := b.snap.TLSPolicies.Get(key.NamespacedName()); !known || len(policy.Spec.TargetRefs) == 0 {
 			p.broken[key.Namespace] = append(p.broken[key.Namespace], key)
 		}
 	}
@@ -82,7 +85,7 @@ func (p *tlsPolicies) stand(policy, gateway gwapi.Key, decides bool, r reach) {
 	standing, known := p.standings[key]
 	if !known {
 		object, found := p.b.snap.TLSPolicies.Get(policy.NamespacedName())
-		if !found {
+		if _, exists := p.b.snap.Gateways.Get(gateway.NamespacedName()); !found || !exists {
 			return
 		}
 		standing = &tlsStanding{policy: policy, gateway: gateway, live: liveEntryOf(object, gateway)}
@@ -105,15 +108,21 @@ func portName(r reach) string {
 // of theirs may still use one of its insecure clusters: the status that says so
 // stays until that is over.
 func (p *tlsPolicies) addLingering() {
+	for gateway, envoys := range p.b.snap.Observed.Envoys {
+		for _, envoy := range envoys {
+			for _, cluster := range envoy.Held {
+				if cluster.Mode.Insecure() {
+					p.stand(cluster.Policy, gateway, false, reach{})
+				}
+			}
+		}
+	}
 	for _, object := range p.b.snap.TLSPolicies.Sorted() {
 		policy := gwapi.KeyOf(gwapi.KindBackendTLSPolicy, object.Namespace, object.Name)
 		for i := range object.Status.Ancestors {
 			entry := &object.Status.Ancestors[i]
 			gateway, isGateway := gwapi.ParentKey(&entry.AncestorRef, object.Namespace)
-			if entry.ControllerName != gwapi.ControllerName || !isGateway {
-				continue
-			}
-			if _, found := p.b.snap.Gateways.Get(gateway.NamespacedName()); !found {
+			if entry.ControllerName != gwapi.ControllerName || !isGateway || gateway.Kind != gwapi.KindGateway {
 				continue
 			}
 			live := liveEntryOf(object, gateway)

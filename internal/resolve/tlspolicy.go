@@ -14,6 +14,7 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
+	"github.com/backendtls/backendtls/internal/verify"
 )
 
 // The values of spec.validation.wellKnownCACertificates.
@@ -47,6 +48,9 @@ type tlsPolicy struct {
 	objects []gwapi.Key
 	// sources say which certificates were read.
 	sources []string
+	// shadowed is how many trusted-certificates Envoy refuses although they are
+	// trusted, see verify.Shadowed.
+	shadowed int
 	// written is the policy without its mode, asked the policy with it (the same
 	// where no insecure mode is asked for); nil where it is refused.
 	written, asked *model.Trust
@@ -71,14 +75,18 @@ type policyJudge struct {
 func judgePolicy(bundles *bundles, gateway gwapi.Key, object *gatewayv1.BackendTLSPolicy) *tlsPolicy {
 	key := gwapi.KeyOf(gwapi.KindBackendTLSPolicy, object.Namespace, object.Name)
 	policy := &tlsPolicy{key: key, object: object, options: readOptions(object.Spec.Options)}
+	if fault, broken := bundles.b.snap.Faults[key]; broken {
+		// What else could be said of an object that is contradictory in itself
+		// would only distract from that.
+		policy.refused = policyFault{report.PolicyReasonInvalid, fmt.Sprintf("%s is not usable: %s", key, fault)}
+		policy.unresolved = policyFault{report.PolicyReasonInvalid, "the references of an unusable policy are not followed"}
+		return policy
+	}
 	judge := policyJudge{bundles: bundles, gateway: gateway, policy: policy}
 	judge.material = trustMaterial{
 		policy: key,
 		sni:    string(object.Spec.Validation.Hostname),
 		pins:   policy.options.pins,
-	}
-	if fault, broken := bundles.b.snap.Faults[key]; broken {
-		judge.invalid = append(judge.invalid, fmt.Sprintf("%s is not usable: %s", key, fault))
 	}
 	judge.invalid = append(judge.invalid, policy.options.faults...)
 	judge.untargets = targetFaults(bundles.b.snap, object)
@@ -313,6 +321,9 @@ func (j *policyJudge) compose() {
 	if err != nil {
 		j.invalid = append(j.invalid, err.Error())
 		return
+	}
+	if j.material.withTrusted && !j.material.withCA {
+		j.policy.shadowed = len(verify.Shadowed(written.Anchors))
 	}
 	j.policy.written, j.policy.asked = written, asked
 }

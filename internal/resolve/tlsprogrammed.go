@@ -25,7 +25,7 @@ func (p *tlsPolicies) programmedCondition(s *tlsStanding, gateway model.Gateway)
 	}
 	switch {
 	case len(s.ports) == 0 && !s.told.Insecure():
-		return report.PolicyNotProgrammed(report.PolicyReasonConflicted,
+		return report.PolicyNotProgrammed(report.PolicyReasonNotInForce,
 			fmt.Sprintf("%s, so nothing of it is programmed there", s.deciding()))
 	case len(envoys) == 0:
 		return report.PolicyNotProgrammed(report.PolicyReasonNoDataPlane, "no Envoy of "+s.gateway.String()+" runs")

@@ -47,6 +47,16 @@ func (p *tlsPolicies) acceptedCondition(s *tlsStanding) metav1.Condition {
 		return report.PolicyNotAccepted(s.refused.reason, s.refused.message)
 	}
 	notes := p.targets.overridden(s.judged.object)
+	for i, name := range s.judged.object.Spec.Validation.SubjectAltNames {
+		if strings.HasPrefix(string(name.Hostname), "*.") {
+			notes = append(notes, fmt.Sprintf("subjectAltNames[%d] matches only a certificate that carries the name %s itself",
+				i, name.Hostname))
+		}
+	}
+	if s.judged.shadowed > 0 {
+		notes = append(notes, fmt.Sprintf("Envoy refuses %d of %s%s, because another one has the same subject and may issue; "+
+			"use %s%s for them", s.judged.shadowed, gwapi.Prefix, optionTrusted, gwapi.Prefix, optionPins))
+	}
 	options := s.judged.options
 	if len(options.idle) > 0 {
 		notes = append(notes, fmt.Sprintf("without an insecure %s%s there is no effect of %s",

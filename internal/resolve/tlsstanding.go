@@ -61,11 +61,12 @@ func liveEntryOf(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.Key) liveEntr
 // assignSlots finds the Gateways that a policy's status has no room for. The
 // entries of others count; of our own Gateways the older come first.
 func (p *tlsPolicies) assignSlots() {
-	for from, to := 0, 0; from < len(p.ordered); from = to {
-		for to = from; to < len(p.ordered) && p.ordered[to].policy == p.ordered[from].policy; to++ {
-		}
-		group := p.ordered[from:to]
-		object, found := p.b.snap.TLSPolicies.Get(group[0].policy.NamespacedName())
+	byPolicy := map[gwapi.Key][]*tlsStanding{}
+	for _, standing := range p.ordered {
+		byPolicy[standing.policy] = append(byPolicy[standing.policy], standing)
+	}
+	for policy, group := range byPolicy {
+		object, found := p.b.snap.TLSPolicies.Get(policy.NamespacedName())
 		if !found {
 			continue
 		}
@@ -105,16 +106,15 @@ func (p *tlsPolicies) settle(s *tlsStanding) {
 	}
 	s.conflict, _ = p.targets.conflict(s.judged.object)
 	s.refused = s.judged.refused
-	p.settleMode(s)
-	if floor := p.parametersOf(s.gateway).floor; !s.refused.some() && floor != "" {
+	switch floor := p.parametersOf(s.gateway).floor; {
+	case s.crowded:
+		s.refused = policyFault{report.PolicyReasonInvalid, fmt.Sprintf(
+			"status.ancestors has room for %d entries and none is left for %s", maxAncestors, s.gateway)}
+	case !s.refused.some() && floor != "":
 		s.refused = policyFault{report.PolicyReasonInvalid,
 			fmt.Sprintf("%s asks for what cannot be insisted on: %s", s.gateway, floor)}
 	}
-	if s.crowded {
-		s.refused = policyFault{report.PolicyReasonInvalid, fmt.Sprintf(
-			"status.ancestors of %s is full with %d entries, so nothing can be said there about %s",
-			s.policy, maxAncestors, s.gateway)}
-	}
+	p.settleMode(s)
 	if !s.refused.some() {
 		s.enforce()
 	}
@@ -142,8 +142,17 @@ func (p *tlsPolicies) settleMode(s *tlsStanding) {
 	}
 	refusal := parameters.refuse(s.gateway, s.request)
 	s.state = standModeState(s.request, refusal != "", s.live, p.b.snap.Now)
-	p.b.deadline(options.since)
-	p.b.deadline(options.until)
+	switch s.state {
+	case model.ModeNotStarted:
+		p.b.deadline(options.since)
+	case model.ModeAnnounced, model.ModeActive:
+		p.b.deadline(options.until)
+	case model.ModeRefused:
+		if s.live.wasInForce(s.request) {
+			p.b.deadline(options.until)
+		}
+	case model.ModeNone, model.ModeExpired:
+	}
 	if s.state != model.ModeRefused {
 		return
 	}

@@ -147,27 +147,30 @@ func (t tlsTargets) concerned(service gwapi.Key, port corev1.ServicePort) []gwap
 }
 
 // conflict says which targets a policy lost to whom and which it keeps; "" if
-// it lost none.
+// it lost none. A target whose section names no port is lost to nobody: the
+// policy keeps it, and fails closed there.
 func (t tlsTargets) conflict(policy *gatewayv1.BackendTLSPolicy) (message string, keepsAny bool) {
 	key := gwapi.KeyOf(gwapi.KindBackendTLSPolicy, policy.Namespace, policy.Name)
 	var lost, kept []string
 	for _, target := range targetsOf(policy) {
 		switch owner := t.owner[target]; {
 		case t.dangling[target]:
+			keepsAny = true
 		case owner == key:
 			kept = append(kept, target.String())
 		default:
 			lost = append(lost, fmt.Sprintf("%s is decided by %s, which is older or comes first by name", target, owner))
 		}
 	}
+	keepsAny = keepsAny || len(kept) > 0
 	if len(lost) == 0 {
-		return "", len(kept) > 0
+		return "", keepsAny
 	}
 	message = strings.Join(lost, "; ")
 	if len(kept) == 0 {
-		return message + "; this policy keeps no target", false
+		return message + "; this policy keeps no target", keepsAny
 	}
-	return message + "; this policy stays in force for " + strings.Join(kept, ", "), true
+	return message + "; this policy stays in force for " + strings.Join(kept, ", "), keepsAny
 }
 
 // overridden lists the ports of whole-Service targets that a policy leaves to
@@ -210,13 +213,13 @@ func targetFaults(snap *snapshot.Snapshot, policy *gatewayv1.BackendTLSPolicy) [
 		target := tlsTarget{gwapi.KeyOf(gwapi.KindService, name.Namespace, name.Name), string(*ref.SectionName)}
 		if found && !hasSection(snap, target) {
 			faults = append(faults, fmt.Sprintf("%s.sectionName: %s has no port named %q, its ports are %s",
-				field, target.service, target.section, listPorts(service.Spec.Ports)))
+				field, target.service, target.section, listPortNames(service.Spec.Ports)))
 		}
 	}
 	return faults
 }
 
-func listPorts(ports []corev1.ServicePort) string {
+func listPortNames(ports []corev1.ServicePort) string {
 	if len(ports) == 0 {
 		return "none"
 	}
