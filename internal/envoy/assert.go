@@ -34,8 +34,8 @@ import (
 //	A10  the TLS versions are set, ALPN is what will be spoken
 //
 // (A8, that every secret named is delivered, concerns listeners: secret.go.)
-func assertCluster(c *clusterv3.Cluster, b *model.Backend, known *bundles) error {
-	if c.GetName() != b.Name() || c.GetEdsClusterConfig().GetServiceName() != c.GetName() {
+func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *bundles) error {
+	if c.GetName() != name || c.GetEdsClusterConfig().GetServiceName() != c.GetName() {
 		return errors.New("A0: cluster and assignment must both be named after the backend, which names its trust")
 	}
 	// A9: nothing but the cluster's own socket, and no socket means plaintext.

@@ -198,4 +198,3 @@ func overloadManager(connections int64) (*overloadv3.OverloadManager, error) {
 		ConfigType: &overloadv3.ResourceMonitor_TypedConfig{TypedConfig: packed},
 	}}}, nil
 }
-

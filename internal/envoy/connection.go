@@ -102,9 +102,10 @@ func boundRequests(manager *hcmv3.HttpConnectionManager) {
 // trustNoClient takes addresses from connections and paths without tricks.
 func trustNoClient(manager *hcmv3.HttpConnectionManager) {
 	manager.UseRemoteAddress = wrapperspb.Bool(true)
-	// No address is internal, private ones neither: an internal client could
-	// steer Envoy with x-envoy headers.
-	manager.InternalAddressConfig = &hcmv3.HttpConnectionManager_InternalAddressConfig{}
+	// An internal client could steer Envoy with x-envoy headers. No address is
+	// internal as long as InternalAddressConfig is absent; an empty one would
+	// mean every private address (Envoy's http_connection_manager/config.h).
+	manager.InternalAddressConfig = nil
 	// Request ids are Envoy's own, so that nobody can confuse the log.
 	manager.GenerateRequestId = wrapperspb.Bool(true)
 	// Dot segments are removed before a rule is chosen, so that /public/../admin

@@ -71,6 +71,7 @@ func (t *translation) try(object gwapi.Key, resource string, part func() error) 
 
 // cluster writes the cluster of one backend.
 func (t *translation) cluster(b *model.Backend) {
+	// Computed once: it is a digest of everything in the trust.
 	name := b.Name()
 	t.names[name] = true
 	t.try(owner(b), name, func() error {
@@ -78,7 +79,7 @@ func (t *translation) cluster(b *model.Backend) {
 		if err != nil {
 			return err
 		}
-		if err := assertCluster(written, b, t.bundles); err != nil {
+		if err := assertCluster(written, b, name, t.bundles); err != nil {
 			return err
 		}
 		if err := validate(written); err != nil {
@@ -129,4 +130,3 @@ func validate(m interface {
 	_, err := proto.Marshal(m)
 	return err
 }
-
