@@ -47,18 +47,15 @@ func (a *admin) close() { a.client.CloseIdleConnections() }
 // "connection: close", HTTP/2 GOAWAY), and waits until no request is in
 // flight. It gives up after grace, or when gone is closed.
 //
-// /healthcheck/fail is what makes Envoy end connections with their next
-// response; /drain_listeners without "graceful" closes the listening sockets
-// at once and leaves open connections alone. A grace period in which new
-// connections are still accepted would serve a load balancer that is to notice
-// first, and there is none here.
+// Without "graceful", /drain_listeners closes the listening sockets at once and
+// ends every open connection with its next response. A grace period in which
+// new connections are still accepted would serve a load balancer that is to
+// notice first, and there is none here.
 func (a *admin) drain(ctx context.Context, grace time.Duration, gone <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	for _, path := range []string{"/healthcheck/fail", "/drain_listeners"} {
-		if _, err := a.request(ctx, http.MethodPost, path); err != nil {
-			return err
-		}
+	if _, err := a.request(ctx, http.MethodPost, "/drain_listeners"); err != nil {
+		return err
 	}
 	began := time.Now()
 	for {

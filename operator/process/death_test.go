@@ -71,6 +71,7 @@ func killOperator(t *testing.T, binary, behaviour string, running func(pid int) 
 		t.Fatal(err)
 	}
 	pid := pidOf(t, strings.TrimSpace(name))
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) }) // if it did not end
 	eventually(t, "Envoy runs", func() bool { return running(pid) })
 	// Threads that ended have taken nothing with them.
 	steadily(t, 100*time.Millisecond, "Envoy lives with its operator", func() bool { return !gone(pid) })
