@@ -61,8 +61,9 @@ func decode(text string) (Kind, []byte, error) {
 		return Certificate, sum, err
 	}
 	if sum, err := hex.DecodeString(text); err == nil && len(sum) == sha256.Size {
-		return 0, nil, fmt.Errorf("hex digits alone do not say what was hashed: write %s%s for the SHA-256 of a certificate",
-			certPrefix, text)
+		return 0, nil,
+			fmt.Errorf("hex digits alone do not say what was hashed: write %s%s for the SHA-256 of a certificate",
+				certPrefix, text)
 	}
 	return 0, nil, fmt.Errorf("unknown form, want %s", Forms)
 }

@@ -45,7 +45,7 @@ func (p Prober) Probe(ctx context.Context, endpoint model.Endpoint, sni string) 
 		seen.Fault, seen.Err = model.FaultUnreachable, err.Error()
 		return seen
 	}
-	defer conn.Close() //nolint:errcheck // nothing was written that could be lost
+	defer conn.Close()
 	// A tunnel's connection may know no deadlines: closing it is what ends
 	// every wait.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -91,6 +91,8 @@ func readingConfig(sni string, seen *model.Observation) *tls.Config {
 		MinVersion:         tls.VersionTLS10,
 		CipherSuites:       suites,
 		NextProtos:         []string{"h2", "http/1.1"},
+		// A resumed session would not show the chain.
+		SessionTicketsDisabled: true,
 		// Called although nothing is verified, and before the server could refuse
 		// the client: the chain survives a handshake that fails later.
 		VerifyPeerCertificate: func(chain [][]byte, _ [][]*x509.Certificate) error {

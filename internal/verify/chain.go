@@ -34,9 +34,9 @@ func explainUntrusted(found path, anchors []*certificate) string {
 	trusted := listTitles(anchors)
 	switch {
 	case found.shadow != nil:
-		return fmt.Sprintf("certificate %s is trusted, but so is another one of the same subject and key (serial %s), "+
-			"which Envoy finds first and then refuses this one (serial %s): pin the key instead of trusting both",
-			last.title(), found.shadow.SerialNumber, last.SerialNumber)
+		return fmt.Sprintf("certificate %s (serial %s) is trusted, but Envoy cannot tell it from the trusted one "+
+			"of the same subject (serial %s) and takes that: pin both instead of trusting both",
+			last.title(), last.SerialNumber, found.shadow.SerialNumber)
 	case len(anchors) == 0:
 		return "none of the trusted certificates can be parsed"
 	case last.selfSigned && len(found.certs) == 1:
@@ -65,7 +65,8 @@ func extensionFault(found path) error {
 			continue
 		}
 		if id := cert.unknownCritical(); id != "" {
-			return fmt.Errorf("certificate %s has the critical extension %s, which Envoy does not know", cert.title(), id)
+			return fmt.Errorf("certificate %s has the critical extension %s, which Envoy does not know",
+				cert.title(), id)
 		}
 		if i > 0 && !cert.isAuthority() {
 			return fmt.Errorf("certificate %s issued %s but is no authority (basicConstraints lack CA:TRUE)",

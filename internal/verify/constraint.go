@@ -35,7 +35,8 @@ func constraintFault(found path) error {
 			return fmt.Errorf("the name constraints of %s: %w", authority.title(), err)
 		}
 		leaf := found.certs[0]
-		if leaf.altNames() == nil && slices.ContainsFunc(subjectValues(leaf.Certificate, oidCommonName), looksLikeHost) {
+		if leaf.altNames() == nil && slices.ContainsFunc(subjectValues(leaf.Certificate, oidCommonName),
+			looksLikeHost) {
 			return fmt.Errorf("%s has name constraints, and %s has no subject alternative names but a common name "+
 				"like a host's", authority.title(), leaf.title())
 		}

@@ -102,7 +102,7 @@ func canonicalAttribute(attr attribute) string {
 // writeCounted writes the length first, so that no two lists of strings read
 // alike.
 func writeCounted(out *strings.Builder, text string) {
-	out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(text)))) //nolint:gosec // a certificate is under 4 GiB
+	out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(text))))
 	out.WriteString(text)
 }
 
@@ -124,7 +124,7 @@ func attributeText(value asn1.RawValue) (string, bool) {
 	case asn1.TagBMPString:
 		return decodeRunes(value.Bytes, 2, func(b []byte) rune { return rune(binary.BigEndian.Uint16(b)) })
 	case tagUniversalString:
-		return decodeRunes(value.Bytes, 4, func(b []byte) rune { return rune(binary.BigEndian.Uint32(b)) }) //nolint:gosec // checked below
+		return decodeRunes(value.Bytes, 4, func(b []byte) rune { return rune(binary.BigEndian.Uint32(b)) })
 	default:
 		return "", false
 	}

@@ -10,6 +10,11 @@ import (
 // (x509_vpm.cc) between the leaf and the anchor.
 const maxPath = 102
 
+// maxInOrder is up to how many anchors BoringSSL's store keeps those of one
+// subject in the order they were added: its std::sort is an insertion sort until
+// there are 24 (measured with Envoy 1.40.0).
+const maxInOrder = 23
+
 // path is what BoringSSL builds before it judges: certificates from the leaf
 // upward, each named as the issuer of the one before.
 type path struct {
@@ -19,8 +24,8 @@ type path struct {
 	presented int
 	// anchored says that an anchor ends the path, or is its leaf.
 	anchored bool
-	// shadow is set where the leaf itself is an anchor, but BoringSSL takes
-	// another anchor of the same subject and key for its issuer instead.
+	// shadow is set where the leaf itself is an anchor, but BoringSSL takes, or
+	// with many anchors may take, another one of the same subject for its issuer.
 	shadow *certificate
 }
 
@@ -86,16 +91,46 @@ func climb(presented, anchors []*certificate) ([]*certificate, *certificate) {
 // that the store yields as its issuer.
 func findSelfSigned(found path, anchors []*certificate) path {
 	leaf := found.certs[0]
-	issuer := issuerOf(leaf, anchors)
-	switch {
-	case issuer == nil:
+	if !holds(anchors, leaf) {
 		return found
-	case bytes.Equal(issuer.Raw, leaf.Raw):
+	}
+	found.shadow = shadowOf(leaf, anchors)
+	if found.shadow == nil {
 		found.presented, found.anchored = 0, true
-	case holds(anchors, leaf):
-		found.shadow = issuer
 	}
 	return found
+}
+
+// shadowOf is an anchor that BoringSSL may take for the issuer of a self-signed
+// anchor in its own place, nil if there is none.
+func shadowOf(leaf *certificate, anchors []*certificate) *certificate {
+	for _, anchor := range anchors {
+		own := bytes.Equal(anchor.Raw, leaf.Raw)
+		switch {
+		case own && len(anchors) <= maxInOrder:
+			return nil
+		case !own && anchor.signsFor(leaf):
+			return anchor
+		}
+	}
+	return nil
+}
+
+// Shadowed lists those of the trusted certificates (DER) that Envoy refuses as
+// leaves although they are trusted: self-signed ones that may issue, such as a
+// CA:TRUE certificate and its renewal, of which another one has the same subject
+// and no key identifier that tells them apart. BoringSSL takes the first for the
+// issuer of each, and then demands that the leaf be it (X509_verify_cert). Such
+// certificates can be pinned but not trusted together.
+func Shadowed(trusted [][]byte) [][]byte {
+	anchors := readAnchors(trusted)
+	var shadowed [][]byte
+	for _, anchor := range anchors {
+		if anchor.selfSigned && shadowOf(anchor, anchors) != nil {
+			shadowed = append(shadowed, anchor.Raw)
+		}
+	}
+	return shadowed
 }
 
 // issuerOf is the first anchor that could have issued the certificate.

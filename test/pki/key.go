@@ -37,7 +37,7 @@ func NewKey(kind KeyType) (crypto.Signer, error) {
 		return ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	case RSA1024:
 		// Too short for the world, but Envoy accepts it, so tests need it.
-		return rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // for tests only
+		return rsa.GenerateKey(rand.Reader, 1024)
 	case RSA2048:
 		return rsa.GenerateKey(rand.Reader, 2048)
 	case RSA3072:

@@ -65,9 +65,15 @@ func TestALeafUnderAnIntermediateVerifiesAgainstTheRoot(t *testing.T) {
 
 func TestARenewalKeepsTheKey(t *testing.T) {
 	identity := must[*pki.Identity](t)
-	for _, kind := range []pki.KeyType{pki.P256, pki.P384, pki.P521, pki.RSA1024, pki.RSA2048, pki.RSA3072, pki.Ed25519} {
+	for _, kind := range []pki.KeyType{
+		pki.P256, pki.P384, pki.P521, pki.RSA1024, pki.RSA2048, pki.RSA3072,
+		pki.Ed25519,
+	} {
 		old := identity(pki.SelfSigned(pki.Request{Name: "api", KeyType: kind, NotBefore: from, NotAfter: to}))
-		renewed := identity(pki.SelfSigned(pki.Request{Name: "api", Key: old.Key, NotBefore: to, NotAfter: to.AddDate(1, 0, 0)}))
+		renewed := identity(pki.SelfSigned(pki.Request{
+			Name: "api", Key: old.Key, NotBefore: to,
+			NotAfter: to.AddDate(1, 0, 0),
+		}))
 		if string(old.Certificate.RawSubjectPublicKeyInfo) != string(renewed.Certificate.RawSubjectPublicKeyInfo) {
 			t.Errorf("key type %d: another key", kind)
 		}
@@ -85,8 +91,9 @@ func TestWrongCertificatesAreMadeAsAsked(t *testing.T) {
 		KeyUsage: x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		PermittedDNS: []string{"example.com"}, ExcludedDNS: []string{"bad.example.com"},
 	})).Certificate
-	if !odd.IsCA || !odd.MaxPathLenZero || odd.SerialNumber.Int64() != 7 || odd.KeyUsage != x509.KeyUsageKeyEncipherment ||
-		odd.ExtKeyUsage[0] != x509.ExtKeyUsageClientAuth || len(odd.PermittedDNSDomains)+len(odd.ExcludedDNSDomains) != 2 {
+	if !odd.IsCA || !odd.MaxPathLenZero || odd.SerialNumber.Int64() != 7 ||
+		odd.KeyUsage != x509.KeyUsageKeyEncipherment || odd.ExtKeyUsage[0] != x509.ExtKeyUsageClientAuth ||
+		len(odd.PermittedDNSDomains)+len(odd.ExcludedDNSDomains) != 2 {
 		t.Errorf("not as asked: %+v", odd)
 	}
 	bare := identity(pki.SelfSigned(pki.Request{

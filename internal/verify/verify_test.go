@@ -1,0 +1,326 @@
+package verify_test
+
+import (
+	"crypto/rsa"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/pin"
+	"github.com/backendtls/backendtls/internal/verify"
+	"github.com/backendtls/backendtls/test/pki"
+)
+
+// now is a whole second, and no certificate's last one.
+var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func TestVerdictsAreEnvoys(t *testing.T) {
+	for _, r := range matrix(world{t: t, now: now}) {
+		t.Run(r.name, func(t *testing.T) {
+			checks := verify.Verify(r.chain, &r.trust, now)
+			if got := verify.Verdict(checks); got != r.want {
+				t.Errorf("verdict %s, want %s: %+v", got, r.want, checks)
+			}
+			if got := verify.Accepts(checks); got != (r.want == verify.Verified) {
+				t.Errorf("accepts %v with the verdict %s", got, verify.Verdict(checks))
+			}
+		})
+	}
+}
+
+// outcomes is one letter for each of verify.Kinds: P, F, or - for NotChecked.
+func outcomes(t *testing.T, checks []verify.Check) string {
+	t.Helper()
+	letters := map[verify.Outcome]string{verify.Pass: "P", verify.Fail: "F", verify.NotChecked: "-"}
+	var out strings.Builder
+	for i, check := range checks {
+		if check.Kind != verify.Kinds[i] {
+			t.Errorf("check %d is %s, want %s", i, check.Kind, verify.Kinds[i])
+		}
+		if check.Message == "" {
+			t.Errorf("%s has no message", check.Kind)
+		}
+		if (check.Reason != "") != (check.Outcome == verify.Fail) {
+			t.Errorf("%s: outcome %s with reason %q", check.Kind, check.Outcome, check.Reason)
+		}
+		out.WriteString(letters[check.Outcome])
+	}
+	return out.String()
+}
+
+func TestEveryCheckIsMadeThoughAnotherFails(t *testing.T) {
+	w := world{t: t, now: now}
+	root, other := w.authority("root"), w.authority("other")
+	leaf := w.leaf(root)
+	bad := w.leaf(root, w.expired, clientOnly, dns("elsewhere.example.com"), encipherOnly)
+	elsewhere := pin.OfKey(root.Certificate)
+	for name, c := range map[string]struct {
+		server *pki.Identity
+		trust  model.Trust
+		want   string
+	}{
+		"authority and name":      {leaf, anchored(root), "PPPPP-"},
+		"authority, name and pin": {leaf, pinned(anchored(root), pin.OfKey(leaf.Certificate)), "PPPPPP"},
+		"everything wrong":        {bad, pinned(anchored(other), elsewhere), "FFFFFF"},
+		"pins alone":              {bad, pinsOnly(elsewhere), "F----F"},
+		"nothing verified":        {leaf, skipAll(), "P-----"},
+		"time ignored":            {leaf, allowExpired(anchored(root)), "PP-PP-"},
+		"name skipped":            {leaf, skipName(anchored(root)), "PPPP--"},
+		"trusted leaf":            {leaf, exactly(leaf), "PPP-PP"},
+		"a mode without trust":    {leaf, model.Trust{Mode: model.Standard}, "PF----"},
+		"anchors that are no certificates": {
+			leaf, model.Trust{Mode: model.Standard, Anchors: [][]byte{[]byte("x")}}, "PFPP--",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checks := verify.Verify(c.server.DER(), &c.trust, now)
+			if got := outcomes(t, checks); got != c.want {
+				t.Errorf("outcomes %s, want %s: %+v", got, c.want, checks)
+			}
+		})
+	}
+}
+
+func TestWithoutTrustOrCertificateNothingIsAccepted(t *testing.T) {
+	leaf := world{t: t, now: now}.selfSigned()
+	trust := skipAll()
+	if verify.Accepts(verify.Verify(leaf.DER(), nil, now)) {
+		t.Error("no trust at all accepted a certificate")
+	}
+	for name, chain := range map[string][][]byte{
+		"none": nil, "empty": {{}}, "garbage": {[]byte("garbage")},
+		"garbage above the leaf": {leaf.Certificate.Raw, []byte("garbage")},
+		"trailing bytes":         {slices.Concat(leaf.Certificate.Raw, []byte{0})},
+	} {
+		checks := verify.Verify(chain, &trust, now)
+		if got := outcomes(t, checks); got != "F-----" {
+			t.Errorf("%s: outcomes %s: %+v", name, got, checks)
+		}
+	}
+	if verify.Accepts(nil) || verify.Verdict(nil) == verify.Verified {
+		t.Error("no checks at all were taken for acceptance")
+	}
+}
+
+func TestACertificateIsExpiredInItsLastSecond(t *testing.T) {
+	leaf := world{t: t, now: now}.selfSigned()
+	trust := anchored(leaf)
+	for _, c := range []struct {
+		at   time.Time
+		want bool
+	}{
+		{leaf.Certificate.NotBefore.Add(-time.Nanosecond), false},
+		{leaf.Certificate.NotBefore, true},
+		{leaf.Certificate.NotAfter.Add(-time.Nanosecond), true},
+		{leaf.Certificate.NotAfter, false},
+	} {
+		if got := verify.Accepts(verify.Verify(leaf.DER(), &trust, c.at)); got != c.want {
+			t.Errorf("at %s: accepted %v", c.at, got)
+		}
+	}
+}
+
+func TestMessagesSayWhatWasExpectedAndPresented(t *testing.T) {
+	w := world{t: t, now: now}
+	root, other := w.authority("root"), w.authority("other")
+	leaf := w.leaf(root, dns("a.example.com", "b.example.com", "c.example.com", "d.example.com", "e.example.com"))
+	nameless := w.leaf(root, dns(), func(r *pki.Request) { r.Name = host })
+	dead := w.leaf(root, w.expired)
+	foreign := pin.OfKey(root.Certificate)
+	first := w.selfSigned(asAuthority, func(r *pki.Request) { r.Serial = 1 })
+	second := w.selfSigned(asAuthority, func(r *pki.Request) { r.Serial = 2 })
+	for name, c := range map[string]struct {
+		server *pki.Identity
+		trust  model.Trust
+		kind   verify.CheckKind
+		want   []string
+	}{
+		"wrong name": {leaf, anchored(root), verify.KindName, []string{
+			`want DNS "api.example.com"`, `DNS name "a.example.com"`, `and 1 more`,
+		}},
+		"no names": {nameless, anchored(root), verify.KindName, []string{
+			"no subject alternative names", `"api.example.com" does not count`,
+		}},
+		"literal wildcard": {
+			leaf, named(anchored(root), model.Name{Kind: model.DNS, Value: "*.example.com"}), verify.KindName,
+			[]string{`"*.example.com" (that very wildcard)`},
+		},
+		"expired": {dead, anchored(root), verify.KindDates, []string{
+			`"CN=api" expired at 2026-11-19T12:00:00Z`, "now is 2026-11-21T12:00:00Z",
+		}},
+		"valid": {leaf, anchored(root), verify.KindDates, []string{"valid until 2026-11-22T12:00:00Z"}},
+		"other authority": {leaf, anchored(other), verify.KindChain, []string{
+			`"CN=api" was issued by "CN=root"`, `want "CN=other"`,
+		}},
+		"wrong pin": {leaf, pinsOnly(foreign), verify.KindLeaf, []string{
+			"presents " + pin.OfKey(leaf.Certificate).String(), pin.OfCertificate(leaf.Certificate).String(),
+			"want " + foreign.String(),
+		}},
+		"shadowed": {second, anchored(first, second), verify.KindChain, []string{
+			"(serial 2)", "(serial 1)",
+			"pin both",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, check := range verify.Verify(c.server.DER(), &c.trust, now) {
+				for _, want := range c.want {
+					if check.Kind == c.kind && !strings.Contains(check.Message, want) {
+						t.Errorf("%s: %q lacks %q", check.Kind, check.Message, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestTextFromCertificatesIsQuotedAndCut(t *testing.T) {
+	w := world{t: t, now: now}
+	const escape = "\x1b[2Jevil\nAccepted=True"
+	hostile := w.selfSigned(dns(), altNames(dnsName(escape), uriName("x:"+strings.Repeat("y", 5000))),
+		func(r *pki.Request) { r.Name = escape + strings.Repeat("z", 5000) })
+	trust := anchored(w.authority(escape))
+	for _, check := range verify.Verify(hostile.DER(), &trust, now) {
+		if strings.ContainsAny(check.Message, "\x1b\n") {
+			t.Errorf("%s: control characters in %q", check.Kind, check.Message)
+		}
+		if len(check.Message) > 2000 {
+			t.Errorf("%s: a message of %d bytes", check.Kind, len(check.Message))
+		}
+	}
+}
+
+func TestShadowedNamesTrustedCertificatesThatEnvoyRefuses(t *testing.T) {
+	w := world{t: t, now: now}
+	serial := func(n int64) func(*pki.Request) { return func(r *pki.Request) { r.Serial = n } }
+	first, second := w.selfSigned(asAuthority, serial(1)), w.selfSigned(asAuthority, serial(2))
+	leaf, renewal := w.selfSigned(serial(1)), w.selfSigned(serial(2))
+	raw := func(identities ...*pki.Identity) [][]byte {
+		var out [][]byte
+		for _, identity := range identities {
+			out = append(out, identity.Certificate.Raw)
+		}
+		return out
+	}
+	if got := verify.Shadowed(raw(first, second)); len(got) != 1 || string(got[0]) != string(second.Certificate.Raw) {
+		t.Errorf("shadowed %d, want the second", len(got))
+	}
+	if got := verify.Shadowed(raw(first, leaf, renewal)); len(got) != 0 {
+		t.Errorf("shadowed %d of certificates that cannot issue", len(got))
+	}
+	many := []*pki.Identity{first, second}
+	for range 22 {
+		many = append(many, w.authority("other"))
+	}
+	if got := verify.Shadowed(raw(many...)); len(got) < 2 {
+		t.Errorf("of many anchors the order is unknown, shadowed %d", len(got))
+	}
+}
+
+func TestHostileChainsAreJudgedQuickly(t *testing.T) {
+	w := world{t: t, now: now}
+	root := w.authority("root")
+	huge := func(bits uint) func(*pki.Request) {
+		modulus := new(big.Int).SetBit(big.NewInt(1), int(bits)-1, 1)
+		return func(r *pki.Request) { r.PublicKey = &rsa.PublicKey{N: modulus, E: 1<<31 - 1} }
+	}
+	fits, tooLarge := w.leaf(root, huge(16384)), w.leaf(root, huge(16392))
+	if trust := pinsOnly(pin.OfKey(fits.Certificate)); !verify.Accepts(verify.Verify(fits.DER(), &trust, now)) {
+		t.Error("an RSA key of 16384 bits was refused")
+	}
+	if trust := skipAll(); verify.Accepts(verify.Verify(tooLarge.DER(), &trust, now)) {
+		t.Error("an RSA key of more than 16384 bits was accepted")
+	}
+	// Each claims to have issued the one before, whose key is as large as can be.
+	var loop [][]byte
+	for range 20 {
+		loop = append(loop, w.middle(root, func(r *pki.Request) { r.Name = "root" }, huge(16384)).Certificate.Raw)
+	}
+	names := append(manyNames(2_500), host)
+	constrained := w.authority("constrained", permits(manyNames(2_500)...))
+	comparing := w.leaf(constrained, dns(names...))
+	for name, c := range map[string]struct {
+		chain [][]byte
+		trust model.Trust
+	}{
+		"large keys":                  {append([][]byte{fits.Certificate.Raw}, loop...), anchored(w.authority("x"))},
+		"names against constraints":   {comparing.DER(), anchored(constrained)},
+		"more certificates than read": {repeat(root.Certificate.Raw, 1000), anchored(w.authority("x"))},
+		"tiny certificates":           {repeat(root.Certificate.Raw, 200), anchored(w.authority("x"))},
+	} {
+		start := time.Now()
+		if verify.Accepts(verify.Verify(c.chain, &c.trust, now)) {
+			t.Errorf("%s: accepted", name)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: took %s", name, took)
+		}
+	}
+}
+
+func repeat(der []byte, n int) [][]byte {
+	chain := make([][]byte, n)
+	for i := range chain {
+		chain[i] = der
+	}
+	return chain
+}
+
+func TestReasonsAreOrderedByWhatTheyExplain(t *testing.T) {
+	fail := func(reasons ...verify.Reason) (checks []verify.Check) {
+		for _, reason := range reasons {
+			checks = append(checks, verify.Check{Outcome: verify.Fail, Reason: reason})
+		}
+		return checks
+	}
+	for _, c := range []struct {
+		checks []verify.Check
+		want   verify.Reason
+	}{
+		{fail(verify.HostnameMismatch, verify.CertificateExpired), verify.CertificateExpired},
+		{fail(verify.UntrustedIssuer, verify.CertificateExpired), verify.UntrustedIssuer},
+		{fail(verify.UntrustedIssuer, verify.PinMismatch), verify.PinMismatch},
+		{fail(verify.PinMismatch, verify.Unreachable), verify.Unreachable},
+		{[]verify.Check{{Outcome: verify.NotChecked}}, verify.Verified},
+	} {
+		if got := verify.Verdict(c.checks); got != c.want {
+			t.Errorf("%v: %s, want %s", c.checks, got, c.want)
+		}
+	}
+}
+
+// FuzzVerify holds that no chain panics, that a skipped verification accepts
+// whatever the handshake does, and that trusting more never accepts less.
+func FuzzVerify(f *testing.F) {
+	w := world{t: new(testing.T), now: now}
+	root := w.authority("root", permits("example.com"))
+	middle := w.middle(root)
+	leaf := w.leaf(middle)
+	f.Add(leaf.Certificate.Raw, middle.Certificate.Raw, root.Certificate.Raw)
+	f.Add(leaf.Certificate.Raw, leaf.Certificate.Raw, leaf.Certificate.Raw)
+	odd := w.selfSigned(altNames(uriName("spiffe://x/y"), ipName(1, 2, 3, 4)), permitsNames(uriName(".x")))
+	f.Add(odd.Certificate.Raw, root.Certificate.Raw, odd.Certificate.Raw)
+	f.Fuzz(func(t *testing.T, first, second, anchor []byte) {
+		chain := [][]byte{first, second}
+		trust := model.Trust{
+			Mode: model.Standard, Anchors: [][]byte{anchor}, Names: []model.Name{{Kind: model.DNS, Value: host}},
+			Leaves: []pin.Pin{pin.OfDER(first)},
+		}
+		strict := verify.Accepts(verify.Verify(chain, &trust, now))
+		outcomes(t, verify.Verify(chain, &trust, now))
+		loose := allowExpired(skipName(trust))
+		if strict && !verify.Accepts(verify.Verify(chain, &loose, now)) {
+			t.Error("a looser trust accepts less")
+		}
+		skip := skipAll()
+		if strict && !verify.Accepts(verify.Verify(chain, &skip, now)) {
+			t.Error("skipping verification accepts less")
+		}
+		bare := pinsOnly(pin.OfDER(first))
+		if verify.Accepts(verify.Verify(chain, &bare, now)) != verify.Accepts(verify.Verify(chain, &skip, now)) {
+			t.Error("a pin of the very certificate and no verification differ")
+		}
+	})
+}
