@@ -6,6 +6,7 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
+	"github.com/backendtls/backendtls/internal/snapshot"
 )
 
 // Result is everything Build decided.
@@ -21,4 +22,33 @@ type Result struct {
 	// NextDeadline is the next time at which Build would answer differently
 	// for the same objects; zero for never.
 	NextDeadline time.Time
+}
+
+// Build decides. The order is that of dependence: a listener is valid or not
+// before any route is looked at; policies are judged once every port that is
+// reached is known, because their status has room for so many Gateways only;
+// statuses are written last, because they speak of the finished models.
+func Build(snap *snapshot.Snapshot) Result {
+	b := newBuilder(snap)
+	b.classes()
+	b.collectGateways()
+	b.listenerSets()
+	routes, others := b.httpRoutes(), b.otherRoutes()
+
+	reached := reaches(routes)
+	policies := newTLSPolicies(b, reached)
+	b.compile(routes, reached, policies)
+	gateways := b.buildModels(policies)
+
+	b.reportRoutes(routes, others)
+	b.reportGateways(policies)
+	policies.report(gateways)
+	b.reports.Stamp(snap.Now)
+	return Result{
+		Gateways:     gateways,
+		Reports:      b.reports,
+		Paths:        b.paths(routes, others),
+		Refs:         b.sortedRefs(),
+		NextDeadline: b.next,
+	}
 }

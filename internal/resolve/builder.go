@@ -22,17 +22,17 @@ type builder struct {
 	refs    map[gwapi.Key][]gwapi.Key
 	reports report.Set
 	next    time.Time
-	// gateways are ours, by namespace and name.
+	// gateways are ours, by namespace and name; byKey finds them again.
 	gateways []*gatewayNode
-	// byKey finds them again.
-	byKey map[gwapi.Key]*gatewayNode
-}
-
-// gatewayNode is one of our Gateways while it is being built.
-type gatewayNode struct {
-	key    gwapi.Key
-	object *gatewayv1.Gateway
-	class  *gatewayv1.GatewayClass
+	byKey    map[gwapi.Key]*gatewayNode
+	// foreign are the Gateways of other controllers.
+	foreign map[gwapi.Key]*gatewayNode
+	// sets are the listeners of the ListenerSets on foreign Gateways.
+	sets map[gwapi.Key][]*listenerNode
+	// grants are the usable ReferenceGrants of each namespace, by name.
+	grants map[string][]*gatewayv1.ReferenceGrant
+	// keyPairs are the Secrets read for listeners so far.
+	keyPairs map[gwapi.Key]keyPairResult
 }
 
 // reach is one port of a Service that a route of one of our accepted Gateways
@@ -58,17 +58,38 @@ type tlsDecision struct {
 
 func newBuilder(snap *snapshot.Snapshot) *builder {
 	return &builder{
-		snap:    snap,
-		refs:    map[gwapi.Key][]gwapi.Key{},
-		reports: report.Set{},
-		byKey:   map[gwapi.Key]*gatewayNode{},
+		snap:     snap,
+		refs:     map[gwapi.Key][]gwapi.Key{},
+		reports:  report.Set{},
+		byKey:    map[gwapi.Key]*gatewayNode{},
+		foreign:  map[gwapi.Key]*gatewayNode{},
+		sets:     map[gwapi.Key][]*listenerNode{},
+		grants:   grantsByNamespace(snap),
+		keyPairs: map[gwapi.Key]keyPairResult{},
 	}
 }
 
+// grantsByNamespace leaves out the grants whose content is contradictory or
+// invalid: what they meant to permit is not known.
+func grantsByNamespace(snap *snapshot.Snapshot) map[string][]*gatewayv1.ReferenceGrant {
+	grants := map[string][]*gatewayv1.ReferenceGrant{}
+	for _, grant := range snap.ReferenceGrants.Sorted() {
+		key := gwapi.KeyOf(gwapi.KindReferenceGrant, grant.Namespace, grant.Name)
+		if _, broken := snap.Faults[key]; !broken {
+			grants[grant.Namespace] = append(grants[grant.Namespace], grant)
+		}
+	}
+	return grants
+}
+
 // ref records that the Gateway's answer depends on the object, whether the
-// object exists or not.
+// object exists or not. The zero Gateway stands for none: only a class does.
 func (b *builder) ref(gateway, object gwapi.Key) {
 	known := b.refs[object]
+	if gateway.IsZero() {
+		b.refs[object] = known
+		return
+	}
 	if len(known) > 0 && known[len(known)-1] == gateway {
 		return
 	}

@@ -1,0 +1,213 @@
+package resolve
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/report"
+)
+
+// listenerNode is one listener of a Gateway while it is being built.
+type listenerNode struct {
+	gateway  *gatewayNode
+	spec     *gatewayv1.Listener
+	hostname string
+	// bound is the port that Envoy binds.
+	bound int32
+	// kinds are the kinds of routes that it takes; kindFault names the others
+	// that its spec lists.
+	kinds     []gatewayv1.RouteGroupKind
+	kindFault string
+	// namespaces are those that it takes routes from.
+	namespaces gwapi.NamespaceRule
+	// refused is Accepted=False, conflict is Conflicted=True.
+	refused, conflict *metav1.Condition
+	// overlaps are the HTTPS listeners whose hostnames overlap its own.
+	overlaps     []string
+	certificates listenerCertificates
+	// attached counts the accepted routes.
+	attached int32
+}
+
+// served says whether Envoy serves the listener.
+func (l *listenerNode) served() bool {
+	return l.gateway.served() && l.refused == nil && (l.protocol() == model.HTTP || len(l.certificates.pairs) > 0)
+}
+
+// protocol is "" where the listener's is not served.
+func (l *listenerNode) protocol() model.Protocol {
+	switch l.spec.Protocol {
+	case gatewayv1.HTTPProtocolType:
+		return model.HTTP
+	case gatewayv1.HTTPSProtocolType:
+		return model.HTTPS
+	case gatewayv1.TLSProtocolType, gatewayv1.TCPProtocolType, gatewayv1.UDPProtocolType:
+		return ""
+	default:
+		return ""
+	}
+}
+
+// privileged ports need rights that Envoy does not have.
+const (
+	firstUnprivileged = 1024
+	privilegedOffset  = 10000
+)
+
+// boundPort is the port that Envoy binds for a listener's port.
+func boundPort(port gatewayv1.PortNumber) int32 {
+	if port < firstUnprivileged {
+		return port + privilegedOffset
+	}
+	return port
+}
+
+// listeners makes the listeners of one of our Gateways.
+func (b *builder) listeners(node *gatewayNode) {
+	for i := range node.object.Spec.Listeners {
+		spec := &node.object.Spec.Listeners[i]
+		listener := newListener(node, spec, node.key.Namespace)
+		listener.kinds, listener.kindFault = supportedKinds(listener)
+		listener.refused = refuseListener(listener)
+		listener.certificates = b.certificates(listener)
+		node.listeners = append(node.listeners, listener)
+	}
+	findConflicts(node.listeners)
+	findOverlaps(node.listeners)
+}
+
+func newListener(node *gatewayNode, spec *gatewayv1.Listener, namespace string) *listenerNode {
+	listener := &listenerNode{gateway: node, spec: spec, bound: boundPort(spec.Port)}
+	if spec.Hostname != nil {
+		listener.hostname = string(*spec.Hostname)
+	}
+	// An unusable rule admits nothing; refuseListener says so of our listeners.
+	listener.namespaces, _ = gwapi.NamespacesOf(spec.AllowedRoutes, namespace)
+	return listener
+}
+
+// httpRoute is the one kind of route that is served.
+func httpRoute() gatewayv1.RouteGroupKind {
+	return gatewayv1.RouteGroupKind{
+		Group: new(gatewayv1.Group(gatewayv1.GroupName)),
+		Kind:  gatewayv1.Kind(gwapi.KindHTTPRoute),
+	}
+}
+
+// supportedKinds are the kinds of routes that a listener takes: those of its
+// protocol, or of them the ones that it lists.
+func supportedKinds(listener *listenerNode) (kinds []gatewayv1.RouteGroupKind, fault string) {
+	kinds = []gatewayv1.RouteGroupKind{}
+	if listener.protocol() == "" {
+		return kinds, ""
+	}
+	if listener.spec.AllowedRoutes == nil || len(listener.spec.AllowedRoutes.Kinds) == 0 {
+		return append(kinds, httpRoute()), ""
+	}
+	var unknown []string
+	for i, listed := range listener.spec.AllowedRoutes.Kinds {
+		switch {
+		case !gwapi.KindHTTPRoute.Is(listed.Group, &listed.Kind, gatewayv1.GroupName, ""):
+			unknown = append(unknown, fmt.Sprintf("allowedRoutes.kinds[%d]: %s is not served, %s/%s is", i,
+				gwapi.GroupKind(listed.Group, &listed.Kind, gatewayv1.GroupName, ""),
+				gatewayv1.GroupName, gwapi.KindHTTPRoute))
+		case len(kinds) == 0:
+			kinds = append(kinds, httpRoute())
+		}
+	}
+	return kinds, strings.Join(unknown, "; ")
+}
+
+// refuseListener names the field that keeps a listener from being served.
+func refuseListener(l *listenerNode) *metav1.Condition {
+	if l.protocol() == "" {
+		return new(report.ListenerUnsupportedProtocol(l.spec.Protocol))
+	}
+	var faults []string
+	if _, err := gwapi.NamespacesOf(l.spec.AllowedRoutes, l.gateway.object.Namespace); err != nil {
+		faults = append(faults, err.Error())
+	}
+	if l.spec.Filters != nil && len(l.spec.Filters.Requests) > 0 {
+		faults = append(faults, "filters.requests: filters of listeners are not supported; remove the field")
+	}
+	if l.spec.TLS != nil {
+		faults = append(faults, refuseTLS(l.spec.TLS)...)
+	}
+	if field := clientValidation(l.gateway.object, l.spec.Port); field != "" && l.protocol() == model.HTTPS {
+		faults = append(faults, field+": client certificates are not verified by this version, "+
+			"so the listener is not served without that; remove the field")
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return new(report.ListenerUnsupportedValue(strings.Join(faults, "; ")))
+}
+
+func refuseTLS(tls *gatewayv1.ListenerTLSConfig) (faults []string) {
+	if tls.Mode != nil && *tls.Mode != "" && *tls.Mode != gatewayv1.TLSModeTerminate {
+		faults = append(faults, fmt.Sprintf("tls.mode: %q is not supported, %s is", *tls.Mode, gatewayv1.TLSModeTerminate))
+	}
+	for _, key := range slices.Sorted(maps.Keys(tls.Options)) {
+		// Keys of other implementations are for them; ours and those of the
+		// standard would have to be known here.
+		if strings.HasPrefix(string(key), gwapi.Prefix) || !strings.Contains(string(key), "/") {
+			faults = append(faults, fmt.Sprintf("tls.options: %q is not known; remove the key", key))
+		}
+	}
+	return faults
+}
+
+// clientValidation is the field of spec.tls.frontend that asks for client
+// certificates on HTTPS listeners of the port, "" if none does. A port's own
+// entry replaces the default.
+func clientValidation(gateway *gatewayv1.Gateway, port gatewayv1.PortNumber) string {
+	if gateway.Spec.TLS == nil || gateway.Spec.TLS.Frontend == nil {
+		return ""
+	}
+	frontend := gateway.Spec.TLS.Frontend
+	for i := range frontend.PerPort {
+		if frontend.PerPort[i].Port != port {
+			continue
+		}
+		if frontend.PerPort[i].TLS.Validation == nil {
+			return ""
+		}
+		return fmt.Sprintf("spec.tls.frontend.perPort[%d].tls.validation", i)
+	}
+	if frontend.Default.Validation == nil {
+		return ""
+	}
+	return "spec.tls.frontend.default.validation"
+}
+
+// takesKind says whether the listener takes routes of a kind. What another
+// controller's listener takes follows from its protocol unless it is listed.
+func (l *listenerNode) takesKind(kind gwapi.Kind) bool {
+	if isOurs(l.gateway.class) {
+		return kind == gwapi.KindHTTPRoute && len(l.kinds) > 0
+	}
+	if l.spec.AllowedRoutes != nil && len(l.spec.AllowedRoutes.Kinds) > 0 {
+		return slices.ContainsFunc(l.spec.AllowedRoutes.Kinds, func(listed gatewayv1.RouteGroupKind) bool {
+			return kind.Is(listed.Group, &listed.Kind, gatewayv1.GroupName, "")
+		})
+	}
+	switch l.spec.Protocol {
+	case gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType:
+		return kind == gwapi.KindHTTPRoute || kind == gwapi.KindGRPCRoute
+	case gatewayv1.TLSProtocolType:
+		return kind == gwapi.KindTLSRoute || kind == gwapi.KindTCPRoute
+	case gatewayv1.TCPProtocolType:
+		return kind == gwapi.KindTCPRoute
+	case gatewayv1.UDPProtocolType:
+		return false
+	default:
+		return true
+	}
+}

@@ -1,0 +1,153 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/report"
+)
+
+// reportRoutes writes the statuses of routes, and counts the accepted ones on
+// their listeners. It runs before the Gateways are reported on.
+func (b *builder) reportRoutes(routes []*httpRouteNode, others []*otherRoute) {
+	compiled := map[*httpRouteNode]map[*gatewayNode]*compiledRoute{}
+	for _, node := range b.gateways {
+		for _, c := range node.routes {
+			if compiled[c.route] == nil {
+				compiled[c.route] = map[*gatewayNode]*compiledRoute{}
+			}
+			compiled[c.route][node] = c
+		}
+	}
+	for _, route := range routes {
+		refusal := route.refusal()
+		b.reportRoute(&route.routeView, func(a *attachment) []metav1.Condition {
+			conditions := []metav1.Condition{b.routeAccepted(route, a, refusal)}
+			if dropped := route.dropped(); len(a.bindings) > 0 && refusal == nil && len(dropped) > 0 {
+				conditions = append(conditions, report.RoutePartiallyInvalid(dropped))
+			}
+			return append(conditions, resolvedRoute(route, compiled[route][a.gateway]))
+		})
+		if refusal == nil {
+			for _, node := range route.ours() {
+				for _, bound := range bindingsOn(&route.routeView, node) {
+					bound.listener.attached++
+				}
+			}
+		}
+	}
+	for _, route := range others {
+		// Our listeners take no route of these kinds: each was turned away.
+		b.reportRoute(&route.routeView, func(a *attachment) []metav1.Condition {
+			return []metav1.Condition{a.refused}
+		})
+	}
+}
+
+// reportRoute writes an entry for each parentRef that names a Gateway of ours.
+// A route that no longer names one still gets a report where it has an entry
+// of ours, so that the entry goes.
+func (b *builder) reportRoute(route *routeView, conditions func(*attachment) []metav1.Condition) {
+	entry := report.Report{Generation: route.generation}
+	for _, a := range route.attachments {
+		if !isOurs(a.gateway.class) {
+			continue
+		}
+		entry.Parents = append(entry.Parents, gatewayv1.RouteParentStatus{
+			ParentRef:      *a.parent,
+			ControllerName: gwapi.ControllerName,
+			Conditions:     conditions(a),
+		})
+	}
+	stale := slices.ContainsFunc(route.live, func(parent gatewayv1.RouteParentStatus) bool {
+		return parent.ControllerName == gwapi.ControllerName
+	})
+	if len(entry.Parents) > 0 || stale {
+		b.reports[route.key] = entry
+	}
+}
+
+func (b *builder) routeAccepted(route *httpRouteNode, a *attachment, refusal []string) metav1.Condition {
+	switch {
+	case len(a.bindings) == 0:
+		return a.refused
+	case refusal != nil:
+		return report.RouteUnsupportedValue(refusal)
+	}
+	remarks := b.remarks(route.key)
+	if !slices.ContainsFunc(a.bindings, func(bound binding) bool { return bound.listener.served() }) {
+		names := make([]string, len(a.bindings))
+		for i, bound := range a.bindings {
+			names[i] = string(bound.listener.spec.Name)
+		}
+		remarks = append(remarks, fmt.Sprintf("but it gets no requests, because %s does not serve listener %s",
+			a.gateway.key, strings.Join(names, ", ")))
+	}
+	return report.RouteAccepted(remarks...)
+}
+
+// remarks say that a newer version of an object is not the one that is served.
+func (b *builder) remarks(key gwapi.Key) []string {
+	if fault, broken := b.snap.Faults[key]; broken {
+		return []string{"a newer version of it is not used: " + fault}
+	}
+	return nil
+}
+
+// resolvedRoute is ResolvedRefs of a route on a Gateway; compiled is nil where
+// the Gateway turned it away.
+func resolvedRoute(route *httpRouteNode, compiled *compiledRoute) metav1.Condition {
+	var reason gatewayv1.RouteConditionReason
+	var faults, unknown, remarks []string
+	for i := range route.rules {
+		rule := &route.rules[i]
+		for j := range rule.backends {
+			ref := &rule.backends[j]
+			switch {
+			case ref.unseen:
+				unknown = append(unknown, ref.field+": "+ref.fault)
+				continue
+			case ref.fault != "":
+				if reason == "" {
+					reason = ref.reason
+				}
+				faults = append(faults, ref.field+": "+ref.fault)
+				continue
+			case compiled == nil || len(compiled.rules[i].backends) == 0:
+				continue
+			}
+			backend := &compiled.rules[i].backends[j]
+			switch {
+			case backend.fault == "" && backend.reason == "":
+			case backend.routeReason != "":
+				if reason == "" {
+					reason = backend.routeReason
+				}
+				faults = append(faults, ref.field+": "+backend.explain())
+			default:
+				remarks = append(remarks, ref.field+": requests are answered with 500: "+backend.explain())
+			}
+		}
+	}
+	switch {
+	case len(faults) > 0:
+		return report.RouteUnresolvedRefs(reason, append(faults, remarks...))
+	case len(unknown) > 0:
+		return report.RouteUnseenRefs(append(unknown, remarks...))
+	default:
+		return report.RouteResolvedRefs(remarks...)
+	}
+}
+
+// explain says why requests to the backend get a 500, naming the policy.
+func (c *compiledBackend) explain() string {
+	if c.decision == nil {
+		return c.fault
+	}
+	return fmt.Sprintf("%s is not in force (%s): %s", c.decision.Policy, c.reason, c.fault)
+}
