@@ -1,0 +1,87 @@
+// Command demo tells the story of backendtls on a real Envoy, without root,
+// Kubernetes or Docker: a self-signed backend is refused, pinned, refused
+// again when its key changes, opened for a limited time where the Gateway
+// allows it, and closed again. Every step is a command that anybody can type.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// The main goroutine stays on the main thread, which lives as long as the
+// process: see startOperator.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	switch {
+	case err == nil:
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "demo: interrupted")
+		os.Exit(130)
+	default:
+		fmt.Fprintln(os.Stderr, "demo: error:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags of the demo.
+type options struct {
+	bin   string
+	envoy string
+	keep  bool
+	root  string
+}
+
+func run(ctx context.Context) (err error) {
+	var o options
+	flag.StringVar(&o.bin, "bin", "bin", "directory of backendtls-operator and kubectl-backendtls")
+	flag.StringVar(&o.envoy, "envoy", "", "path of the Envoy binary")
+	flag.BoolVar(&o.keep, "keep", false, "stay up at the end and say what to type next")
+	flag.StringVar(&o.root, "root", ".demo", "directory to make the demo's own directory in")
+	flag.Parse()
+	if o.envoy == "" {
+		return errors.New("--envoy is missing: run `make demo`, which gets Envoy first")
+	}
+	w, err := newWorld(o.root)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	op, err := startOperator(ctx, filepath.Join(o.bin, "backendtls-operator"), o.envoy, w.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, op.stop()) }()
+
+	s := &story{
+		out:    os.Stdout,
+		world:  w,
+		op:     op,
+		plugin: filepath.Join(o.bin, "kubectl-backendtls"),
+	}
+	started := time.Now()
+	if err := s.tell(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return errors.Join(err, op.logTail())
+	}
+	s.end(time.Since(started))
+	if o.keep {
+		s.keep(o.bin)
+		<-ctx.Done()
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+package loop
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/backendtls/backendtls/internal/envoy"
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/report"
+	"github.com/backendtls/backendtls/internal/snapshot"
+)
+
+// Source has the objects. Snapshot is nil until they were read once; what it
+// returns is never modified. Changes gets a token after a change, tokens of
+// several changes may be one.
+type Source interface {
+	Snapshot() *snapshot.Snapshot
+	Changes() <-chan struct{}
+}
+
+// StatusSink writes the desired statuses. Put never blocks and replaces what
+// was put before.
+type StatusSink interface {
+	Put(desired report.Set)
+}
+
+// Fleet starts and ends Envoys. Envoys lists per Gateway those that were
+// started and are not gone.
+type Fleet interface {
+	Put(gateways map[gwapi.Key]model.Gateway)
+	Envoys() map[gwapi.Key][]string
+	Changes() <-chan struct{}
+}
+
+// Publisher brings configuration to Envoys and knows what each acknowledged.
+type Publisher interface {
+	Publish(gateway gwapi.Key, resources envoy.Resources, shares map[gwapi.Key]string)
+	Withdraw(gateway gwapi.Key, keep func(cluster string) bool)
+	Forget(gateway gwapi.Key)
+	Envoys() map[gwapi.Key][]model.Envoy
+	Gone(gateway gwapi.Key, envoy string)
+	Changes() <-chan struct{}
+}
+
+// Endpoints is told which clusters exist before they are published.
+type Endpoints interface {
+	Sync(gateway gwapi.Key, backends []model.Backend)
+	Forget(gateway gwapi.Key)
+}
+
+// Config is what a Loop is made of.
+type Config struct {
+	Source    Source
+	Status    StatusSink
+	Fleet     Fleet
+	Publisher Publisher
+	Endpoints Endpoints
+	Site      snapshot.Site
+	Log       *slog.Logger
+}
+
+// Loop turns snapshots into configuration and status.
+type Loop struct {
+	Config
+
+	published map[gwapi.Key]publication
+	// faults are what of each Gateway could not be translated.
+	faults map[gwapi.Key][]envoy.Fault
+}
+
+// publication is what the publisher was last given for a Gateway.
+type publication struct {
+	digest string
+	shares map[gwapi.Key]string
+}
+
+const (
+	// floor is the least time between two builds: what comes in between is one
+	// batch. At 5,000 routes a build takes about as long.
+	floor = 50 * time.Millisecond
+	// clockCheck is how often the wall clock is compared with the next
+	// deadline. A timer alone would miss a mode's end after the machine slept,
+	// because timers follow the monotonic clock.
+	clockCheck = time.Second
+)
+
+// New makes a Loop.
+func New(config Config) *Loop {
+	return &Loop{
+		Config:    config,
+		published: map[gwapi.Key]publication{},
+		faults:    map[gwapi.Key][]envoy.Fault{},
+	}
+}
+
+// Run builds whenever something changed or a deadline passed, until ctx ends.
+func (l *Loop) Run(ctx context.Context) {
+	var deadline time.Time
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.Source.Changes():
+		case <-l.Fleet.Changes():
+		case <-l.Publisher.Changes():
+		case <-timer.C:
+			if wait := untilDeadline(deadline); wait > 0 {
+				timer.Reset(wait)
+				continue
+			}
+		}
+		started := time.Now()
+		deadline = l.batch(started)
+		timer.Reset(untilDeadline(deadline))
+		if !pause(ctx, floor-time.Since(started)) {
+			return
+		}
+	}
+}
+
+// untilDeadline is how long to sleep before the clock is looked at again; not
+// positive once the deadline has passed. Round strips the monotonic reading,
+// so that wall clocks are compared.
+func untilDeadline(deadline time.Time) time.Duration {
+	if deadline.IsZero() {
+		return clockCheck
+	}
+	return min(deadline.Round(0).Sub(time.Now().Round(0)), clockCheck)
+}
+
+// pause waits, and says whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// batch is one pass. It returns the next time at which the same objects mean
+// something else.
+func (l *Loop) batch(now time.Time) time.Time {
+	read := l.Source.Snapshot()
+	if read == nil {
+		return time.Time{}
+	}
+	snap := *read
+	snap.Now = now
+	snap.Site = l.Site
+	snap.Observed = l.observe()
+	result, whole := l.build(&snap)
+	l.forget(result.Gateways)
+	faultsChanged := false
+	for key, gateway := range result.Gateways {
+		faultsChanged = l.publish(key, gateway) || faultsChanged
+	}
+	if faultsChanged && whole {
+		// The model is the same, but the statuses must tell of the faults.
+		snap.Observed = l.observe()
+		result, whole = l.build(&snap)
+	}
+	l.Fleet.Put(result.Gateways)
+	if whole {
+		l.Status.Put(result.Reports)
+	}
+	return result.NextDeadline
+}
+
+// observe joins the Envoys that exist with what each acknowledged. Whoever is
+// in the ledger but does not exist any more is dropped from it.
+func (l *Loop) observe() snapshot.Observed {
+	// The fleet is asked second: an Envoy that started in between is then
+	// expected without an acknowledgement, never acknowledged without being
+	// expected.
+	ledger := l.Publisher.Envoys()
+	expected := l.Fleet.Envoys()
+	envoys := make(map[gwapi.Key][]model.Envoy, len(expected))
+	for gateway, names := range expected {
+		heard := map[string]model.Envoy{}
+		for _, e := range ledger[gateway] {
+			heard[e.Name] = e
+		}
+		for _, name := range names {
+			e, found := heard[name]
+			if !found {
+				e = model.Envoy{Name: name}
+			}
+			delete(heard, name)
+			e.Rejections = append(slices.Clone(e.Rejections), l.rejections(gateway)...)
+			envoys[gateway] = append(envoys[gateway], e)
+		}
+		for name := range heard {
+			l.Publisher.Gone(gateway, name)
+		}
+	}
+	for gateway, gone := range ledger {
+		if _, any := expected[gateway]; any {
+			continue
+		}
+		for _, e := range gone {
+			l.Publisher.Gone(gateway, e.Name)
+		}
+	}
+	return snapshot.Observed{Envoys: envoys, Untranslatable: l.untranslatable()}
+}
+
+// forget drops the Gateways that are no longer ours.
+func (l *Loop) forget(gateways map[gwapi.Key]model.Gateway) {
+	for key := range l.published {
+		if _, keep := gateways[key]; keep {
+			continue
+		}
+		delete(l.published, key)
+		delete(l.faults, key)
+		l.Publisher.Forget(key)
+		l.Endpoints.Forget(key)
+	}
+}
