@@ -1,0 +1,105 @@
+package collect
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/resolve"
+	"github.com/backendtls/backendtls/internal/snapshot"
+)
+
+// supposed is the name and namespace of the objects that strict supposes. The
+// slash keeps them apart from every object that can exist.
+const supposed = gwapi.Prefix + "supposed"
+
+// strict is what the operator decides about every port if a route of a Gateway
+// of its own led there and no policy had a mode. Asking Build, instead of
+// choosing the policy here, keeps one rule in one place.
+func (w *World) strict() map[PortKey]model.Path {
+	snap := *w.Snapshot
+	snap.GatewayClasses = snapshot.NewObjects(&gatewayv1.GatewayClass{
+		ObjectMeta: metav1.ObjectMeta{Name: supposed},
+		Spec:       gatewayv1.GatewayClassSpec{ControllerName: gwapi.ControllerName},
+	})
+	snap.Gateways = snapshot.NewObjects(supposedGateway())
+	snap.ListenerSets = snapshot.Objects[*gatewayv1.ListenerSet]{}
+	snap.HTTPRoutes = snapshot.NewObjects(w.supposedRoutes()...)
+	snap.GRPCRoutes = snapshot.Objects[*gatewayv1.GRPCRoute]{}
+	snap.TLSRoutes = snapshot.Objects[*gatewayv1.TLSRoute]{}
+	snap.TCPRoutes = snapshot.Objects[*gatewayv1.TCPRoute]{}
+	for _, policy := range w.Snapshot.TLSPolicies.Sorted() {
+		snap.TLSPolicies = snap.TLSPolicies.With(withoutMode(policy))
+	}
+	snap.Observed = snapshot.Observed{}
+
+	paths := map[PortKey]model.Path{}
+	for _, path := range resolve.Build(&snap).Paths {
+		paths[PortKey{Service: path.Service, Port: path.Port}] = path
+	}
+	return paths
+}
+
+func supposedGateway() *gatewayv1.Gateway {
+	return &gatewayv1.Gateway{
+		ObjectMeta: metav1.ObjectMeta{Namespace: supposed, Name: supposed},
+		Spec: gatewayv1.GatewaySpec{
+			GatewayClassName: supposed,
+			Listeners: []gatewayv1.Listener{{
+				Name:     "http",
+				Port:     80,
+				Protocol: gatewayv1.HTTPProtocolType,
+				AllowedRoutes: &gatewayv1.AllowedRoutes{
+					Namespaces: &gatewayv1.RouteNamespaces{From: new(gatewayv1.NamespacesFromAll)},
+				},
+			}},
+		},
+	}
+}
+
+// supposedRoutes is one route for each Service, in its namespace, with a rule
+// for each port.
+func (w *World) supposedRoutes() []*gatewayv1.HTTPRoute {
+	byService := map[gwapi.Key]*gatewayv1.HTTPRoute{}
+	var routes []*gatewayv1.HTTPRoute
+	for _, port := range w.Ports() {
+		route := byService[port.Service]
+		if route == nil {
+			route = &gatewayv1.HTTPRoute{
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: port.Service.Namespace, Name: supposed + "/" + port.Service.Name,
+				},
+				Spec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: gatewayv1.CommonRouteSpec{
+					ParentRefs: []gatewayv1.ParentReference{{
+						Namespace: new(gatewayv1.Namespace(supposed)), Name: supposed,
+					}},
+				}},
+			}
+			byService[port.Service] = route
+			routes = append(routes, route)
+		}
+		backend := gatewayv1.HTTPBackendRef{BackendRef: gatewayv1.BackendRef{
+			BackendObjectReference: gatewayv1.BackendObjectReference{
+				Name: gatewayv1.ObjectName(port.Service.Name),
+				Port: new(port.Spec.Port),
+			},
+		}}
+		route.Spec.Rules = append(route.Spec.Rules, gatewayv1.HTTPRouteRule{
+			BackendRefs: []gatewayv1.HTTPBackendRef{backend},
+		})
+	}
+	return routes
+}
+
+// withoutMode is the policy without the options that ask for a mode, and
+// without the status, whose entries would take up places on the Gateway that
+// is only supposed.
+func withoutMode(policy *gatewayv1.BackendTLSPolicy) *gatewayv1.BackendTLSPolicy {
+	written := policy.DeepCopy()
+	for _, option := range [...]string{"mode", "mode-since", "mode-until", "mode-reason"} {
+		delete(written.Spec.Options, gatewayv1.AnnotationKey(gwapi.Prefix+option))
+	}
+	written.Status = gatewayv1.PolicyStatus{}
+	return written
+}
