@@ -1,0 +1,174 @@
+package assess
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/backendtls/backendtls/internal/model"
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/untrusted"
+)
+
+// verdict is what a request on the path gets, and what each endpoint does.
+func (a *Assessor) verdict(
+	port collect.Port, path model.Path, conditions []cliv1alpha1.Condition,
+) (cliv1alpha1.Verdict, []cliv1alpha1.Endpoint) {
+	var trust, written *model.Trust
+	if path.Policy != nil {
+		trust, written = path.Policy.Trust, path.Policy.Written
+	}
+	judged := trust
+	if judged == nil && port.Strict.Policy != nil {
+		// What is refused here is still worth a look: it may be right otherwise.
+		judged = port.Strict.Policy.Trust
+	}
+	endpoints := a.endpoints(port, judged, written)
+	verdict := a.decide(path, trust, endpoints, conditions)
+	if trust != nil && trust.Mode.Insecure() {
+		verdict.Strict = strictly(endpoints)
+		if verdict.Result == Passes && verdict.Message == "" {
+			verdict.Message = weakened(trust.Mode, verdict.Strict)
+		}
+	}
+	verdict.Fix = a.fix(port, path, verdict, endpoints)
+	return verdict, endpoints
+}
+
+// weakened says what it is worth to pass under an insecure mode.
+func weakened(mode model.Mode, strict string) string {
+	accepts := "Envoy accepts every endpoint under mode " + string(mode)
+	if mode == model.InsecureSkipVerification {
+		accepts = "Envoy accepts any certificate under mode " + string(mode)
+	}
+	switch strict {
+	case Passes:
+		return accepts + "; strict verification would pass as well"
+	case Fails:
+		return accepts + "; strict verification would fail"
+	case Mixed:
+		return accepts + "; strict verification would fail for some endpoints"
+	default:
+		return accepts
+	}
+}
+
+func (a *Assessor) decide(
+	path model.Path, trust *model.Trust, endpoints []cliv1alpha1.Endpoint, conditions []cliv1alpha1.Condition,
+) cliv1alpha1.Verdict {
+	rejected := find(conditions, "Programmed")
+	switch {
+	case path.FaultReason != "" || path.Fault != "":
+		return cliv1alpha1.Verdict{
+			Result: Refused, Status: http.StatusInternalServerError,
+			Reason: untrusted.Text(path.FaultReason), Message: untrusted.Text(path.Fault),
+		}
+	case !path.Ours:
+		return cliv1alpha1.Verdict{Result: Foreign, Reason: "ForeignController", Message: untrusted.Text(fmt.Sprintf(
+			"%s belongs to %s, which ignores options under backendtls.dev", path.Gateway, controller(path)))}
+	case rejected != nil && rejected.Status == "False" && rejected.Reason == "Rejected":
+		return cliv1alpha1.Verdict{
+			Result: Refused, Status: http.StatusInternalServerError,
+			Reason: rejected.Reason, Message: "Envoy rejects the configuration: " + rejected.Message,
+		}
+	case trust == nil:
+		return cliv1alpha1.Verdict{Result: Plaintext, Reason: "NoPolicy",
+			Message: "no policy targets this port: Envoy speaks plaintext to it"}
+	case len(endpoints) == 0:
+		return cliv1alpha1.Verdict{Result: NoEndpoints, Status: http.StatusServiceUnavailable, Reason: NoEndpoints,
+			Message: "no EndpointSlice lists a ready endpoint of this port"}
+	default:
+		return summary(endpoints, find(conditions, "BackendsVerified"))
+	}
+}
+
+func controller(path model.Path) string {
+	if path.Controller == "" {
+		return "a controller that is not known, because its GatewayClass is not"
+	}
+	return path.Controller
+}
+
+// summary is the verdict about several endpoints. What the operator verified
+// speaks where nobody asked.
+func summary(endpoints []cliv1alpha1.Endpoint, verified *cliv1alpha1.Condition) cliv1alpha1.Verdict {
+	counts := map[string]int{}
+	var first, silent *cliv1alpha1.Endpoint
+	for i := range endpoints {
+		endpoint := &endpoints[i]
+		counts[endpoint.Result]++
+		if endpoint.Result == Fails && first == nil {
+			first = endpoint
+		}
+		if endpoint.Result == Unreachable && silent == nil {
+			silent = endpoint
+		}
+	}
+	switch {
+	case counts[NotProbed] == len(endpoints):
+		return unasked(verified)
+	case counts[Fails] == len(endpoints):
+		return cliv1alpha1.Verdict{Result: Fails, Status: http.StatusServiceUnavailable,
+			Reason: first.Reason, Message: first.Message}
+	case counts[Unreachable] == len(endpoints):
+		return cliv1alpha1.Verdict{Result: Unreachable, Status: http.StatusServiceUnavailable,
+			Reason: silent.Reason, Message: silent.Message}
+	case counts[Fails] > 0:
+		return cliv1alpha1.Verdict{Result: Mixed, Status: http.StatusServiceUnavailable, Reason: "MixedCertificates",
+			Message: fmt.Sprintf("%d of %d endpoints fail, first %s: %s",
+				counts[Fails], len(endpoints), first.Address, first.Message)}
+	case counts[Unreachable] > 0:
+		return cliv1alpha1.Verdict{Result: Mixed, Status: http.StatusServiceUnavailable, Reason: silent.Reason,
+			Message: fmt.Sprintf("%d of %d endpoints do not answer, first %s: %s",
+				counts[Unreachable], len(endpoints), silent.Address, silent.Message)}
+	default:
+		return cliv1alpha1.Verdict{Result: Passes}
+	}
+}
+
+// unasked is the operator's verdict, if it has one.
+func unasked(verified *cliv1alpha1.Condition) cliv1alpha1.Verdict {
+	if verified == nil || verified.Source != sourceOperator {
+		return cliv1alpha1.Verdict{Result: NotProbed}
+	}
+	switch verified.Status {
+	case "True":
+		return cliv1alpha1.Verdict{Result: Passes, Reason: verified.Reason, Message: verified.Message}
+	case "False":
+		return cliv1alpha1.Verdict{Result: Fails, Status: http.StatusServiceUnavailable,
+			Reason: verified.Reason, Message: verified.Message}
+	default:
+		return cliv1alpha1.Verdict{Result: NotProbed}
+	}
+}
+
+// strictly sums up what the policy as written would say of the endpoints.
+func strictly(endpoints []cliv1alpha1.Endpoint) string {
+	counts := map[string]int{}
+	for _, endpoint := range endpoints {
+		switch {
+		case endpoint.Strict != "":
+			counts[endpoint.Strict]++
+		default:
+			counts[endpoint.Result]++
+		}
+	}
+	for _, result := range [...]string{Passes, Fails, Unreachable, NotProbed} {
+		if len(endpoints) > 0 && counts[result] == len(endpoints) {
+			return result
+		}
+	}
+	if len(endpoints) == 0 {
+		return NotProbed
+	}
+	return Mixed
+}
+
+func find(conditions []cliv1alpha1.Condition, name string) *cliv1alpha1.Condition {
+	for i := range conditions {
+		if conditions[i].Type == name {
+			return &conditions[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/view"
+)
+
+type fetchOptions struct {
+	Options
+
+	probe  ProbeFlags
+	output OutputFlag
+	choose SelectFlags
+}
+
+// NewFetch is `fetch`.
+func NewFetch(base Options) *cobra.Command {
+	o := &fetchOptions{Options: base}
+	cmd := &cobra.Command{
+		Use:   "fetch TARGET ... | -l SELECTOR | -A",
+		Short: "Show the certificates that the endpoints of a Service serve now",
+		Long: `Show the certificates that the endpoints of a Service serve now: subject,
+names, issuer, dates, key, TLS version and both fingerprints, replicas grouped
+by key. Nothing is verified, and nothing but the handshake is sent.
+
+TARGET is svc/NAME[:PORT] or btlspolicy/NAME. With -l or -A: the ports that a
+route references or a policy targets. Eight endpoints are asked at once, each
+once. An endpoint that does not answer makes the exit code 1.`,
+		Example: example(base, `  # What do the endpoints serve?
+  PROGRAM fetch svc/api -f DIR
+
+  # The chain as PEM
+  PROGRAM fetch svc/api -o pem -f DIR > chain.pem
+
+  # An address that is in no EndpointSlice, by another server name
+  PROGRAM fetch svc/api --address 10.0.0.7:8443 --sni api.internal -f DIR`),
+		ValidArgsFunction: o.completeTargets,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.validate(args); err != nil {
+				return err
+			}
+			return o.run(cmd.Context(), cmd, args)
+		},
+	}
+	o.AddFileFlag(cmd)
+	o.choose.AddTo(cmd)
+	o.output.AddTo(cmd, view.Table, view.Wide, view.JSON, view.YAML, view.PEM, view.JSONPath)
+	o.probe.AddTo(cmd)
+	return cmd
+}
+
+func (o *fetchOptions) validate(args []string) error {
+	if len(args) == 0 && !o.choose.Lists() {
+		return errors.New("nothing is named: want svc/NAME[:PORT], btlspolicy/NAME, -l SELECTOR or -A")
+	}
+	return errors.Join(o.choose.Validate(args), o.output.Validate(), o.probe.Validate())
+}
+
+func (o *fetchOptions) run(ctx context.Context, cmd *cobra.Command, args []string) error {
+	world, err := o.World(cmd)
+	if err != nil {
+		return err
+	}
+	ports, missing := o.ports(world, args)
+	if len(ports) == 0 && missing != nil {
+		return missing
+	}
+	ports, err = o.Redirect(ctx, &o.probe, ports)
+	if err != nil {
+		return err
+	}
+	observed, err := o.Observe(ctx, &o.probe, ports)
+	if err != nil {
+		return err
+	}
+	items := o.Assessor(world, &o.probe, observed).Certificates(ports, o.probe.Via)
+	if err := o.print(world, items, len(args) > 0); err != nil {
+		return err
+	}
+	return errors.Join(incomplete(world, missing), unanswered(ports, items))
+}
+
+func (o *fetchOptions) ports(world *collect.World, args []string) ([]collect.Port, error) {
+	if len(args) == 0 {
+		return o.choose.ports(world, o.Namespace()), nil
+	}
+	return targets(world, o.Namespace(), args)
+}
+
+// unanswered is the error about endpoints that gave no certificate, and about
+// named ports without any endpoint.
+func unanswered(ports []collect.Port, items []cliv1alpha1.EndpointCertificate) error {
+	silent := 0
+	for _, item := range items {
+		if len(item.Chain) == 0 {
+			silent++
+		}
+	}
+	var faults []error
+	if silent > 0 {
+		faults = append(faults, fmt.Errorf("%d of %d endpoints gave no certificate", silent, len(items)))
+	}
+	for _, port := range ports {
+		if len(port.Endpoints) == 0 {
+			faults = append(faults, fmt.Errorf("svc/%s:%d has no ready endpoint in its EndpointSlices: "+
+				"--address HOST:PORT asks another one", port.Service.Name, port.Spec.Port))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (o *fetchOptions) print(world *collect.World, items []cliv1alpha1.EndpointCertificate, named bool) error {
+	format, now := o.output.Format, world.Snapshot.Now
+	switch {
+	case view.IsDocument(format):
+		return view.Document(o.Out, format, cliv1alpha1.EndpointCertificateList{
+			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindEndpointCertificateList),
+			Items:  items, Problems: problems(world.Problems),
+		})
+	case len(items) == 0:
+		o.nothing("endpoints", o.choose.AllNamespaces)
+		return nil
+	case format == view.PEM:
+		return view.PEMs(o.Out, items)
+	case format == view.Wide || !named:
+		return view.CertificateList(o.Out, items, now, format == view.Wide, o.choose.AllNamespaces)
+	default:
+		fetched := view.Fetched{Style: o.Style(), Now: now}
+		return o.sections(len(items), func(i, j int) bool { return items[i].Service == items[j].Service },
+			func(from, to int) error { return fetched.Print(o.Out, items[from:to]) })
+	}
+}

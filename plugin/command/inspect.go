@@ -1,0 +1,228 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/target"
+	"github.com/backendtls/backendtls/plugin/tunnel"
+	"github.com/backendtls/backendtls/plugin/view"
+)
+
+type inspectOptions struct {
+	Options
+
+	probe   ProbeFlags
+	output  OutputFlag
+	choose  SelectFlags
+	always  bool
+	never   bool
+	objects []target.Reference
+	// detailed prints sections about each port instead of a table.
+	detailed bool
+}
+
+// NewInspect is `inspect`.
+func NewInspect(base Options) *cobra.Command {
+	o := &inspectOptions{Options: base}
+	cmd := &cobra.Command{
+		Use:   "inspect [gateway|httproute|svc|btlspolicy]/NAME ...",
+		Short: "Show every path to a Service, its policy, and why requests fail",
+		Long: `Show every path Gateway -> route -> Service: the policy that decides, its mode
+and the time left, what is trusted, what each endpoint serves, and why.
+
+Named objects are shown in sections, and their endpoints are asked for their
+certificates once (--no-probe does not). Without a name, a table of the paths
+in the namespace (-A: in all) shows what the operator verified, or "not probed"
+(--probe asks). -l selects by the labels of Services.
+
+VERDICT is what stands in the way: 503 where Envoy refuses a certificate, 500
+where the policy or the path is invalid, "passes", "plaintext", "not probed".
+What the operator wrote in status comes first; what the same rules say about
+the files as they are now follows where it differs.`,
+		Example: example(base, `  # Why does the Service answer 503?
+  PROGRAM inspect svc/api -f DIR
+
+  # Everything behind a Gateway, with every check and message
+  PROGRAM inspect gateway/web -o wide -f DIR
+
+  # Where is verification off?
+  PROGRAM inspect -A -f DIR -o jsonpath='{.items[?(@.policy.mode.state=="Active")].service.name}'`),
+		ValidArgsFunction: o.completeObjects,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.complete(args); err != nil {
+				return err
+			}
+			if err := o.validate(args); err != nil {
+				return err
+			}
+			return o.run(cmd.Context(), cmd)
+		},
+	}
+	o.AddFileFlag(cmd)
+	o.choose.AddTo(cmd)
+	o.output.AddTo(cmd, view.Table, view.Wide, view.JSON, view.YAML, view.Name, view.JSONPath)
+	o.probe.AddTo(cmd)
+	cmd.Flags().BoolVar(&o.always, "probe", false, "Ask the endpoints of lists too")
+	cmd.Flags().BoolVar(&o.never, "no-probe", false, "Do not ask the endpoints of named objects")
+	return cmd
+}
+
+func (o *inspectOptions) complete(args []string) error {
+	for _, arg := range args {
+		reference, err := target.ParseObject(arg)
+		if err != nil {
+			return err
+		}
+		o.objects = append(o.objects, reference)
+	}
+	return nil
+}
+
+func (o *inspectOptions) validate(args []string) error {
+	if o.always && o.never {
+		return errors.New("--probe and --no-probe contradict each other: use one of them")
+	}
+	return errors.Join(o.choose.Validate(args), o.output.Validate(), o.probe.Validate())
+}
+
+func (o *inspectOptions) run(ctx context.Context, cmd *cobra.Command) error {
+	world, err := o.World(cmd)
+	if err != nil {
+		return err
+	}
+	ports, selected, missing := o.find(world)
+	if len(ports) == 0 && missing != nil {
+		return missing
+	}
+	ports, err = o.Redirect(ctx, &o.probe, ports)
+	if err != nil {
+		return err
+	}
+	var observed tunnel.Observations
+	if o.always || len(o.objects) > 0 && !o.never {
+		observed, err = o.Observe(ctx, &o.probe, ports)
+		if err != nil {
+			return err
+		}
+	}
+	paths := o.Assessor(world, &o.probe, observed).Paths(ports, selected)
+	o.detailed = len(ports) == 1 && len(o.objects) > 0 || len(o.objects) > 0 && !slices.ContainsFunc(o.objects, isWide)
+	if err := o.print(world, paths); err != nil {
+		return err
+	}
+	return incomplete(world, missing)
+}
+
+// isWide says whether an object usually has many ports behind it.
+func isWide(reference target.Reference) bool {
+	return reference.Kind == gwapi.KindGateway || reference.Kind == gwapi.KindHTTPRoute
+}
+
+// find lists the ports to show, and which of their paths. The error joins what
+// was named and is not there.
+func (o *inspectOptions) find(world *collect.World) ([]collect.Port, func(collect.Port, *model.Path) bool, error) {
+	namespace := o.Namespace()
+	if len(o.objects) == 0 {
+		return o.list(world, namespace)
+	}
+	var ports []collect.Port
+	var faults []error
+	behind := make([]map[collect.PortKey]bool, len(o.objects))
+	for i, object := range o.objects {
+		found, err := object.Behind(world, namespace)
+		if _, idle := errors.AsType[*target.IdlePolicyError](err); idle {
+			o.Warn("%s", err)
+		} else if err != nil {
+			faults = append(faults, err)
+		}
+		behind[i] = map[collect.PortKey]bool{}
+		for _, port := range found {
+			behind[i][port.Key()] = true
+		}
+		ports = append(ports, found...)
+	}
+	selected := func(port collect.Port, path *model.Path) bool {
+		for i, object := range o.objects {
+			if behind[i][port.Key()] && object.Selects(namespace, path) {
+				return true
+			}
+		}
+		return false
+	}
+	return distinct(ports), selected, errors.Join(faults...)
+}
+
+// list selects paths that begin, lead through or end in the namespace.
+func (o *inspectOptions) list(
+	world *collect.World, namespace string,
+) ([]collect.Port, func(collect.Port, *model.Path) bool, error) {
+	selected := func(port collect.Port, path *model.Path) bool {
+		return o.choose.AllNamespaces || port.Service.Namespace == namespace ||
+			path != nil && (path.Gateway.Namespace == namespace || path.Route.Namespace == namespace)
+	}
+	ports := slices.DeleteFunc(world.Ports(), func(port collect.Port) bool {
+		concerned := port.Used() && (len(port.Paths) == 0 && selected(port, nil) ||
+			slices.ContainsFunc(port.Paths, func(path model.Path) bool { return selected(port, &path) }))
+		return !concerned || !o.choose.matches(world, port)
+	})
+	return ports, selected, nil
+}
+
+func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path) error {
+	if view.IsDocument(o.output.Format) {
+		return view.Document(o.Out, o.output.Format, cliv1alpha1.PathList{
+			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindPathList), Items: paths, Problems: problems(world.Problems),
+		})
+	}
+	if len(paths) == 0 {
+		o.nothing("paths", o.choose.AllNamespaces)
+		return nil
+	}
+	wide := o.output.Format == view.Wide
+	switch {
+	case o.output.Format == view.Name:
+		return view.PathNames(o.Out, paths)
+	case o.detailed:
+		detail := view.Detail{Style: o.Style(), Now: world.Snapshot.Now, Wide: wide}
+		return o.sections(len(paths), func(i, j int) bool { return paths[i].Service == paths[j].Service },
+			func(from, to int) error { return detail.Print(o.Out, paths[from:to]) })
+	default:
+		return view.Paths(o.Out, paths, world.Snapshot.Now, wide, o.choose.AllNamespaces)
+	}
+}
+
+// nothing says on stderr that there is nothing to print, as kubectl does.
+func (o *Options) nothing(what string, everywhere bool) {
+	if everywhere {
+		fmt.Fprintf(o.ErrOut, "No %s found.\n", what)
+		return
+	}
+	fmt.Fprintf(o.ErrOut, "No %s found in namespace %s.\n", what, o.Namespace())
+}
+
+// sections prints runs of items that belong together, with a line between.
+func (o *Options) sections(n int, together func(i, j int) bool, print func(from, to int) error) error {
+	for from := 0; from < n; {
+		to := from + 1
+		for to < n && together(from, to) {
+			to++
+		}
+		if from > 0 {
+			fmt.Fprintln(o.Out)
+		}
+		if err := print(from, to); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package command
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/backendtls/backendtls/internal/manifest"
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/untrusted"
+	"github.com/backendtls/backendtls/plugin/view"
+)
+
+// OutputFlag is -o.
+type OutputFlag struct {
+	// Format is what was asked for, such as table or jsonpath=TEMPLATE.
+	Format  string
+	allowed []string
+}
+
+// AddTo adds -o with the formats that the verb prints; the first is the
+// default.
+func (f *OutputFlag) AddTo(cmd *cobra.Command, allowed ...string) {
+	f.allowed = allowed
+	cmd.Flags().StringVarP(&f.Format, "output", "o", allowed[0],
+		"Output format: "+strings.Join(allowed, ", ")+"; jsonpath=TEMPLATE as in kubectl")
+}
+
+// Validate checks the format.
+func (f *OutputFlag) Validate() error { return view.CheckFormat(f.Format, f.allowed) }
+
+// Style colors if stdout is a terminal that wants it (NO_COLOR is honored).
+func (o *Options) Style() view.Style { return view.NewStyle(printers.AllowsColorOutput(o.Out)) }
+
+// problems are the faults of the files in the form of the output kinds.
+func problems(list []manifest.Problem) []cliv1alpha1.Problem {
+	var described []cliv1alpha1.Problem
+	for _, problem := range list {
+		shown := cliv1alpha1.Problem{
+			File: untrusted.Text(problem.File), Line: problem.Line, Message: untrusted.Text(problem.Message),
+		}
+		if !problem.Object.IsZero() {
+			shown.Object = untrusted.Text(problem.Object.String())
+		}
+		described = append(described, shown)
+	}
+	return described
+}

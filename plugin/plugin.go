@@ -1,0 +1,150 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/backendtls/backendtls/plugin/command"
+)
+
+// verbs are the commands, in the order of the help.
+func verbs() []func(command.Options) *cobra.Command {
+	return []func(command.Options) *cobra.Command{
+		command.NewInspect,
+		command.NewFetch,
+		command.NewVerify,
+		command.NewPin,
+		command.NewUnpin,
+		command.NewSkipVerify,
+		command.NewCompletion,
+		command.NewVersion,
+	}
+}
+
+// Execute runs the program and returns its exit code. The first Ctrl-C cancels
+// what is under way; a second one ends the program at once.
+func Execute() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return Run(ctx, os.Args, genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr})
+}
+
+// Run runs one command line, the program's name first, and returns the exit
+// code.
+func Run(ctx context.Context, argv []string, streams genericiooptions.IOStreams) int {
+	dialer := &net.Dialer{}
+	return run(ctx, argv[1:], command.Options{
+		IOStreams: streams,
+		Program:   displayName(argv[0]),
+		Now:       time.Now,
+		Dial:      dialer.DialContext,
+		Lookup:    net.DefaultResolver.LookupNetIP,
+	})
+}
+
+// run is Run with the clock and the network of the options.
+func run(ctx context.Context, args []string, options command.Options) int {
+	root := NewRoot(options)
+	root.SetArgs(args)
+	return command.Report(ctx, root.ExecuteContext(ctx), options.ErrOut)
+}
+
+// NewRoot is the root command with every verb. It sets options.Config.
+func NewRoot(options command.Options) *cobra.Command {
+	options.Config = genericclioptions.NewConfigFlags(true).
+		WithDiscoveryBurst(300).WithDiscoveryQPS(50).WithWarningPrinter(options.IOStreams)
+	root := &cobra.Command{
+		Use:   filepath.Base(strings.ReplaceAll(options.Program, " ", "-")),
+		Short: "See, verify and pin the TLS certificates behind a Gateway",
+		Long: `See, verify and pin the TLS certificates behind a Gateway.
+
+Envoy, the data plane behind a Kubernetes Gateway, speaks TLS to a Service if a
+BackendTLSPolicy says so, and answers 503 if the certificate that a pod serves
+does not pass. This program shows every path from a Gateway to a certificate,
+what each endpoint serves now, which check fails, and what to change.
+
+It reads the manifests in a directory with -f DIR (or one file with -f FILE),
+together with the status that a standalone operator keeps in DIR/.backendtls.`,
+		Example: strings.ReplaceAll(`  # Why does the Service answer 503?
+  PROGRAM inspect svc/api -f DIR
+
+  # Every path, and what stands in its way
+  PROGRAM inspect -A --probe -f DIR
+
+  # What do the endpoints serve?
+  PROGRAM fetch svc/api -f DIR
+
+  # Would strict verification pass, so that skip-verify may be turned off?
+  PROGRAM verify svc/api --ignore-mode -f DIR`, "PROGRAM", options.Program),
+		Args:              onlyCommands,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		DisableAutoGenTag: true,
+
+		SuggestionsMinimumDistance: 2,
+		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: options.Program},
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(options.In)
+	root.SetOut(options.Out)
+	root.SetErr(options.ErrOut)
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetUsageTemplate(usageTemplate(root))
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
+	})
+	options.Config.AddFlags(root.PersistentFlags())
+	for _, verb := range verbs() {
+		root.AddCommand(verb(options))
+	}
+	return root
+}
+
+// onlyCommands refuses arguments of the root: a verb that does not exist.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("no such command as %q: did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return fmt.Errorf("no such command as %q: `%s --help` lists them", args[0], cmd.CommandPath())
+}
+
+// usageTemplate is cobra's without the twenty flags about the API server in the
+// help of every verb.
+func usageTemplate(root *cobra.Command) string {
+	const begin, end = "{{if .HasAvailableInheritedFlags}}", "{{end}}"
+	template := root.UsageTemplate()
+	before, rest, found := strings.Cut(template, begin)
+	if !found {
+		return template
+	}
+	_, after, _ := strings.Cut(rest, end)
+	return before + begin + "\n\n" +
+		"As for every command, -n NAMESPACE says where (\"{{.Root.CommandPath}} --help\" lists all such flags)." +
+		end + after
+}
+
+// displayName is how people call the program: kubectl runs kubectl-NAME for
+// "kubectl NAME", with underscores for dashes in it, so a plugin that was
+// installed under another name prints that one.
+func displayName(path string) string {
+	name := strings.TrimSuffix(filepath.Base(path), ".exe")
+	if plugin, found := strings.CutPrefix(name, "kubectl-"); found {
+		return "kubectl " + strings.ReplaceAll(plugin, "_", "-")
+	}
+	return name
+}

@@ -1,0 +1,127 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/assess"
+)
+
+// Paths prints a table of paths.
+func Paths(w io.Writer, paths []cliv1alpha1.Path, now time.Time, wide, withNamespace bool) error {
+	columns := []column{
+		{name: "Service"}, {name: "Gateway"}, {name: "Route"}, {name: "Policy"}, {name: "Mode"}, {name: "Left"},
+		{name: "Verdict"}, {name: "Expires"}, {name: "Reason"},
+		{name: "Trust", wide: true}, {name: "Hostnames", wide: true}, {name: "Endpoints", wide: true},
+		{name: "Conditions", wide: true}, {name: "Why", wide: true},
+	}
+	rows := make([]row, len(paths))
+	for i, path := range paths {
+		mode, remaining := modeCells(path.Policy)
+		rows[i] = row{namespace: path.Service.Namespace, cells: []any{
+			service(path.Service), qualified(path.Gateway, path.Service.Namespace),
+			qualified(path.Route, path.Service.Namespace), policyCell(path.Policy),
+			mode, remaining, verified(path, now), orNone(firstExpiry(path.Endpoints, now)), orNone(path.Verdict.Reason),
+			trust(path.Policy), orNone(strings.Join(path.Hostnames, ",")), fmt.Sprint(len(path.Endpoints)),
+			orNone(conditionsCell(path.Conditions)), orNone(path.Verdict.Message),
+		}}
+	}
+	return printList(w, columns, rows, wide, withNamespace)
+}
+
+// PathNames prints each port once, in the form to type.
+func PathNames(w io.Writer, paths []cliv1alpha1.Path) error {
+	var names []string
+	for _, path := range paths {
+		names = append(names, service(path.Service))
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if _, err := fmt.Fprintln(w, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// qualified is kind/name, with the namespace in front where it is another one
+// than the Service's.
+func qualified(reference *cliv1alpha1.ObjectReference, namespace string) string {
+	if reference == nil || reference.Namespace == namespace {
+		return object(reference)
+	}
+	return strings.ToLower(reference.Kind) + "/" + reference.Namespace + "/" + reference.Name
+}
+
+func policyCell(policy *cliv1alpha1.Policy) string {
+	if policy == nil {
+		return none
+	}
+	return policy.Name
+}
+
+func modeCells(policy *cliv1alpha1.Policy) (mode, remaining string) {
+	if policy == nil {
+		return none, none
+	}
+	mode, remaining = policy.Mode.Requested, none
+	switch {
+	case policy.Mode.SecondsLeft != nil:
+		remaining = left(*policy.Mode.SecondsLeft)
+	case policy.Mode.State == "Active":
+		remaining = "no end"
+	case policy.Mode.State != "":
+		remaining = strings.ToLower(policy.Mode.State)
+	}
+	return mode, remaining
+}
+
+// verified is the verdict, with its age where it is the operator's.
+func verified(path cliv1alpha1.Path, now time.Time) string {
+	cell := verdictCell(path.Verdict)
+	asked := slices.ContainsFunc(path.Endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result != assess.NotProbed })
+	if asked || path.Verdict.Result != assess.Passes && path.Verdict.Result != assess.Fails {
+		return cell
+	}
+	for _, condition := range path.Conditions {
+		if condition.Type == "BackendsVerified" && condition.LastTransitionTime != nil {
+			return cell + " (" + duration.HumanDuration(now.Sub(condition.LastTransitionTime.Time)) + " ago)"
+		}
+	}
+	return cell
+}
+
+// firstExpiry is the earliest end of a leaf's validity, "" without a leaf.
+func firstExpiry(endpoints []cliv1alpha1.Endpoint, now time.Time) string {
+	var ends []time.Time
+	for _, endpoint := range endpoints {
+		if endpoint.Certificate != nil {
+			ends = append(ends, endpoint.Certificate.NotAfter.Time)
+		}
+	}
+	if len(ends) == 0 {
+		return ""
+	}
+	return expiry(slices.MinFunc(ends, time.Time.Compare), now)
+}
+
+// conditionsCell lists what the operator wrote, else what is computed.
+func conditionsCell(conditions []cliv1alpha1.Condition) string {
+	var parts []string
+	seen := map[string]bool{}
+	for _, condition := range conditions {
+		if seen[condition.Type] {
+			continue
+		}
+		seen[condition.Type] = true
+		parts = append(parts, condition.Type+"="+cmp.Or(condition.Reason, condition.Status))
+	}
+	return strings.Join(parts, ",")
+}

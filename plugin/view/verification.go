@@ -1,0 +1,78 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+)
+
+// VerificationList prints a table of verifications.
+func VerificationList(w io.Writer, items []cliv1alpha1.Verification, wide, withNamespace bool) error {
+	columns := []column{
+		{name: "Service"}, {name: "Policy"}, {name: "Mode"}, {name: "Verdict"}, {name: "Endpoints"}, {name: "Reason"},
+		{name: "Trust", wide: true}, {name: "Gateways", wide: true}, {name: "Why", wide: true},
+	}
+	rows := make([]row, len(items))
+	for i, item := range items {
+		mode := none
+		if item.Policy != nil {
+			mode = orNone(item.Policy.Mode.Enforced)
+		}
+		rows[i] = row{namespace: item.Service.Namespace, cells: []any{
+			service(item.Service), policyCell(item.Policy), mode, word(item.Verdict.Result),
+			fmt.Sprint(len(item.Endpoints)), orNone(item.Verdict.Reason),
+			trust(item.Policy), orNone(gateways(item)), orNone(item.Verdict.Message),
+		}}
+	}
+	return printList(w, columns, rows, wide, withNamespace)
+}
+
+func gateways(item cliv1alpha1.Verification) string {
+	var list []string
+	for _, gateway := range item.Gateways {
+		list = append(list, qualified(&gateway, item.Service.Namespace))
+	}
+	return strings.Join(list, ",")
+}
+
+// Verified prints one verification with every check.
+type Verified struct {
+	Style Style
+	Now   time.Time
+}
+
+// Print prints the verification.
+func (v Verified) Print(w io.Writer, item cliv1alpha1.Verification) error {
+	p := &page{}
+	p.line(v.Style.bold(heading(item.Service)))
+	subject := "without a policy"
+	if item.Policy != nil {
+		subject = "btlspolicy/" + item.Policy.Name
+		if item.IgnoreMode {
+			subject += " as written, without its mode"
+		} else if item.Policy.Mode.Enforced != "" {
+			subject += " in mode " + item.Policy.Mode.Enforced
+		}
+	}
+	if list := gateways(item); list != "" {
+		subject += " on " + list
+	} else {
+		subject += ", which no route of ours leads to"
+	}
+	p.wrapped("  ", 2, subject)
+	p.blank()
+	verdict(p, v.Style, item.Verdict)
+	if item.Verdict.Strict != "" {
+		p.line("  strict verification: ", word(item.Verdict.Strict), " (--ignore-mode shows its checks)")
+	}
+	fix(p, item.Verdict.Fix, true)
+	if len(item.Endpoints) > 0 {
+		p.blank()
+		p.line(v.Style.bold("ENDPOINTS"))
+		endpointGroups(p, v.Style, v.Now, item.Endpoints, true)
+	}
+	return p.printTo(w)
+}

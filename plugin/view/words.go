@@ -1,0 +1,103 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/assess"
+)
+
+// none stands for nothing in a table, as in kubectl.
+const none = "<none>"
+
+// expiry is the end of a validity seen from now: in 364d, or 3d ago.
+func expiry(notAfter, now time.Time) string {
+	if left := notAfter.Sub(now); left >= 0 {
+		return "in " + duration.HumanDuration(left)
+	}
+	return duration.HumanDuration(now.Sub(notAfter)) + " ago"
+}
+
+// left is the time until a mode ends, as a clock shows it: 01:58:12.
+func left(seconds int64) string {
+	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+// word is a result in words for people.
+func word(result string) string {
+	switch result {
+	case assess.NoEndpoints:
+		return "no endpoints"
+	case assess.NotProbed:
+		return "not probed"
+	case assess.Foreign:
+		return "other controller"
+	case assess.Unjudged:
+		return "not judged"
+	default:
+		return strings.ToLower(result)
+	}
+}
+
+// verdictCell is a verdict in one word or number: what stands in the way first.
+func verdictCell(verdict cliv1alpha1.Verdict) string {
+	cell := word(verdict.Result)
+	if verdict.Status != 0 && verdict.Result != assess.Mixed {
+		cell = strconv.Itoa(verdict.Status)
+	}
+	if verdict.Result == assess.Mixed {
+		cell = "some " + strconv.Itoa(verdict.Status)
+	}
+	return cell
+}
+
+// object is kind/name as people type it.
+func object(reference *cliv1alpha1.ObjectReference) string {
+	if reference == nil {
+		return none
+	}
+	return strings.ToLower(reference.Kind) + "/" + reference.Name
+}
+
+// service is svc/NAME:PORT.
+func service(reference cliv1alpha1.PortReference) string {
+	return fmt.Sprintf("svc/%s:%d", reference.Name, reference.Port)
+}
+
+func orNone(s string) string { return cmp.Or(s, none) }
+
+// trust describes the checks in one line.
+func trust(policy *cliv1alpha1.Policy) string {
+	switch {
+	case policy == nil:
+		return "plaintext"
+	case policy.Trust == nil:
+		return "refused"
+	}
+	t := policy.Trust
+	var parts []string
+	if t.Anchors > 0 {
+		parts = append(parts, cmp.Or(strings.Join(t.Authorities, "+"), "trusted certificates"))
+	}
+	if len(t.Pins) > 0 {
+		parts = append(parts, plural(len(t.Pins), "pin"))
+	}
+	if len(parts) == 0 {
+		return "anything"
+	}
+	return strings.Join(parts, " and ")
+}
+
+// plural is a number and a noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
