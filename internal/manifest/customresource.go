@@ -38,8 +38,7 @@ func (s *served) accept(object map[string]any) field.ErrorList {
 	if s.rules == nil || blocksRules(errs) {
 		return errs
 	}
-	// The context would only end the evaluation early, which the cost budget
-	// does already.
+	// The context would only end the evaluation early, which the budget does.
 	broken, _ := s.rules.Validate(context.Background(), nil, s.structural, object, nil, rulesBudget)
 	return append(errs, broken...)
 }

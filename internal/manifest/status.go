@@ -124,7 +124,7 @@ func ReadStatus(state string) (Statuses, []Problem) {
 		if strings.HasPrefix(entry.Name(), ".") || filepath.Ext(path) != ".yaml" {
 			continue
 		}
-		key, status, err := readStatusFile(path)
+		key, status, err := ReadStatusFile(path)
 		if err != nil {
 			problems = append(problems, Problem{File: path, Class: Unparsable, Message: err.Error()})
 			continue
@@ -134,7 +134,8 @@ func ReadStatus(state string) (Statuses, []Problem) {
 	return statuses, problems
 }
 
-func readStatusFile(path string) (gwapi.Key, report.Report, error) {
+// ReadStatusFile reads one file, whose name must be that of the object in it.
+func ReadStatusFile(path string) (gwapi.Key, report.Report, error) {
 	file, _, err := Read(path)
 	if err != nil {
 		return gwapi.Key{}, report.Report{}, err
