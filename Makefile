@@ -5,8 +5,11 @@ SHELL := bash
 
 export GOTOOLCHAIN := auto
 export CGO_ENABLED := 0
+# The version is said by the linker flags; asking git fails where somebody else
+# owns the clone.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # Without a home that can be written to, Go and pip keep their caches here.
-ifneq ($(shell test -n "$$HOME" -a -w "$$HOME" && echo yes),yes)
+ifneq ($(shell test -w "$${HOME:-}" && echo yes),yes)
 export HOME := $(shell mkdir -p .build/home && cd .build/home && pwd)
 endif
 

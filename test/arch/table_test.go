@@ -42,7 +42,7 @@ var std = []string{
 // onlyThere names what a single room of the core imports.
 var onlyThere = map[string][]string{
 	"os":     {"internal/manifest"},
-	"net":    {"internal/tlsprobe", "internal/gwapi", "internal/resolve", "internal/envoy"},
+	"net":    {"internal/tlsprobe"},
 	"embed":  {"internal/manifest"},
 	"unsafe": {},
 }
