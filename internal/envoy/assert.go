@@ -84,39 +84,37 @@ func upstreamContext(socket *corev3.TransportSocket) (*tlsv3.UpstreamTlsContext,
 // names the one check that is left out. Checking more is fine.
 func assertTrust(t *model.Trust) error {
 	chain, name := len(t.Anchors) > 0, len(t.Names) > 0
-	switch modeOf(t) {
-	case model.Standard:
-		switch {
-		case t.IgnoreTime:
-			return errors.New("A1: the mode is Standard, yet dates are not checked")
-		case chain && !name:
-			return errors.New("A1: the mode is Standard, yet any name of the CA would be accepted")
-		}
-	case model.InsecureAllowExpired:
-		if !chain || !name {
-			return errors.New("A1: InsecureAllowExpired must check the chain and a name")
-		}
-	case model.InsecureSkipOnlySANVerification:
-		if !chain || t.IgnoreTime {
-			return errors.New("A1: InsecureSkipOnlySANVerification must check the chain and its dates")
-		}
-	case model.InsecureSkipVerification:
+	mode := modeOf(t)
+	if mode == model.InsecureSkipVerification {
 		if t.Verifies() || name || t.IgnoreTime {
 			return errors.New("A1: InsecureSkipVerification has something to verify")
 		}
 		return nil
-	default:
-		return fmt.Errorf("A1: the mode %q is none of %v", t.Mode, model.Modes)
 	}
 	if !t.Verifies() {
-		return fmt.Errorf("A1: the mode is %s, yet there is neither a CA nor a pin: any certificate would be accepted",
-			modeOf(t))
+		return fmt.Errorf("A1: the mode is %s, yet without CA and pins any certificate would be accepted", mode)
 	}
-	return nil
+	if t.IgnoreTime && mode != model.InsecureAllowExpired {
+		return fmt.Errorf("A1: the mode is %s, yet dates are not checked", mode)
+	}
+	if chain && !name && mode != model.InsecureSkipOnlySANVerification {
+		return fmt.Errorf("A1: the mode is %s, yet any name of the CA would be accepted", mode)
+	}
+	switch mode {
+	case model.Standard:
+		return nil
+	case model.InsecureAllowExpired, model.InsecureSkipOnlySANVerification:
+		if !chain {
+			return fmt.Errorf("A1: the mode is %s, yet there is no chain to check", mode)
+		}
+		return nil
+	default:
+		return fmt.Errorf("A1: the mode %q is none of %v", mode, model.Modes)
+	}
 }
 
 // assertNothingAutomatic refuses options that take names from requests (A4),
-// and those that weaken or reveal a connection.
+// and every field that could weaken or reveal a connection (A5).
 func assertNothingAutomatic(c *clusterv3.Cluster, context *tlsv3.UpstreamTlsContext) error {
 	if context.GetAutoHostSni() || context.GetAutoSniSanValidation() {
 		return errors.New("A4: the server name or the name to verify is automatic")
@@ -133,9 +131,16 @@ func assertNothingAutomatic(c *clusterv3.Cluster, context *tlsv3.UpstreamTlsCont
 			return errors.New("A4: the protocol is not explicit")
 		}
 	}
+	// Renegotiation, key logs, handshakers, SDS: whatever else there is, or will
+	// be in a later Envoy.
 	common := context.GetCommonTlsContext()
-	if context.GetAllowRenegotiation() || common.GetKeyLog() != nil || common.GetCustomHandshaker() != nil {
-		return errors.New("A4: renegotiation, a key log or a handshaker of its own is configured")
+	expected := &tlsv3.UpstreamTlsContext{Sni: context.GetSni(), CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsParams:             common.GetTlsParams(),
+		AlpnProtocols:         common.GetAlpnProtocols(),
+		ValidationContextType: common.GetValidationContextType(),
+	}}
+	if !proto.Equal(expected, context) {
+		return errors.New("A5: the TLS context has a field that is not SNI, versions, ALPN or validation")
 	}
 	return nil
 }

@@ -8,12 +8,15 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// pack wraps a message. The encoding is deterministic, so that the same model
-// gives the same bytes (maps would otherwise be written in any order).
-func pack(m interface {
+// message is one of Envoy's, with the rules for its fields.
+type message interface {
 	proto.Message
 	ValidateAll() error
-}) (*anypb.Any, error) {
+}
+
+// pack wraps a message. The encoding is deterministic, so that the same model
+// gives the same bytes (maps would otherwise be written in any order).
+func pack(m message) (*anypb.Any, error) {
 	if err := m.ValidateAll(); err != nil {
 		return nil, err
 	}
@@ -25,10 +28,7 @@ func pack(m interface {
 }
 
 // transportSocket wraps a TLS context.
-func transportSocket(context interface {
-	proto.Message
-	ValidateAll() error
-}) (*corev3.TransportSocket, error) {
+func transportSocket(context message) (*corev3.TransportSocket, error) {
 	packed, err := pack(context)
 	if err != nil {
 		return nil, err

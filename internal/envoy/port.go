@@ -27,7 +27,7 @@ func (t *translation) newPort(l model.Listener) port {
 	for _, server := range l.Servers {
 		t.try(t.gateway.Key, ListenerName(l)+"/"+server.Name, func() error {
 			if !listenerHostname(server.Hostname) {
-				return fmt.Errorf("the hostname %q is no DNS name, with or without a leading *.", server.Hostname)
+				return fmt.Errorf("the hostname %q is not a DNS name, nor one behind *. as a wildcard", server.Hostname)
 			}
 			if p.hostnames[server.Hostname] {
 				return fmt.Errorf("another listener of port %d has the hostname %q too", l.Port, server.Hostname)

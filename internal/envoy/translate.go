@@ -120,10 +120,7 @@ func held(b *model.Backend, name string) model.HeldCluster {
 // validate runs Envoy's own rules for single fields (protoc-gen-validate) and
 // makes sure that the message can be sent at all: a string that is not UTF-8
 // shows only when it is encoded.
-func validate(m interface {
-	proto.Message
-	ValidateAll() error
-}) error {
+func validate(m message) error {
 	if err := m.ValidateAll(); err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (t *translation) addHosts(virtual hosts, p port, server model.Server) {
 		hostname := cmp.Or(host.Hostname, server.Hostname)
 		t.try(t.gateway.Key, ListenerName(p.Listener)+"/"+server.Name+"/"+domain(hostname), func() error {
 			if !listenerHostname(hostname) {
-				return fmt.Errorf("the hostname %q is no DNS name, with or without a leading *.", hostname)
+				return fmt.Errorf("the hostname %q is not a DNS name, nor one behind *. as a wildcard", hostname)
 			}
 			if !covers(server.Hostname, hostname) {
 				return fmt.Errorf("the hostname %q is none of the listener's %q", hostname, server.Hostname)

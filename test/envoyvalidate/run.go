@@ -54,7 +54,6 @@ func Run(tb testing.TB, resources envoy.Resources, assignments ...*endpointv3.Cl
 		tb.Fatal(err)
 	}
 	running := &Running{}
-	//nolint:gosec // the path is the one that whoever runs the test gave
 	cmd := exec.CommandContext(tb.Context(), Binary(tb), "--config-path", write(tb, bootstrap),
 		"--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "--file-flush-interval-msec", "50")
 	cmd.Stdout, cmd.Stderr = &running.stdout, &running.stderr

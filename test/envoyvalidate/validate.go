@@ -26,7 +26,6 @@ func Resources(tb testing.TB, resources envoy.Resources) error {
 // Bootstrap says what Envoy has against the bootstrap; nil if it takes it.
 func Bootstrap(tb testing.TB, bootstrap *bootstrapv3.Bootstrap) error {
 	tb.Helper()
-	//nolint:gosec // the path is the one that whoever runs the test gave
 	output, err := exec.CommandContext(tb.Context(), Binary(tb),
 		"--mode", "validate", "--config-path", write(tb, bootstrap), "--log-level", "warning").CombinedOutput()
 	if err != nil {
