@@ -18,7 +18,7 @@ die() {
 
 # runs says whether the binary starts and is Envoy; its own words are the reason
 # if not.
-runs() { "$1" --version | grep -q ' version: .*/.*/'; }
+runs() { [[ "$("$1" --version)" == *" version: "*/*/* ]]; }
 
 if [[ "$(realpath -m "$path")" != "$(realpath -m "$pinned")" ]]; then
 	[[ -f "$path" ]] || die "ENVOY=$path does not exist; leave ENVOY out to get Envoy $version"
