@@ -59,8 +59,8 @@ type tlsDecision struct {
 func newBuilder(snap *snapshot.Snapshot) *builder {
 	return &builder{
 		snap:     snap,
-		refs:     map[gwapi.Key][]gwapi.Key{},
-		reports:  report.Set{},
+		refs:     make(map[gwapi.Key][]gwapi.Key, snap.Services.Len()),
+		reports:  make(report.Set, snap.HTTPRoutes.Len()),
 		byKey:    map[gwapi.Key]*gatewayNode{},
 		foreign:  map[gwapi.Key]*gatewayNode{},
 		sets:     map[gwapi.Key][]*listenerNode{},

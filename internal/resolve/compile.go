@@ -53,7 +53,8 @@ type decidedReach struct {
 // reaches lists the ports that routes on our Gateways lead to, each once, in
 // the order of the routes.
 func reaches(routes []*httpRouteNode) (list []reach) {
-	seen := map[reachKey]bool{}
+	seen := make(map[reachKey]bool, len(routes))
+	list = make([]reach, 0, len(routes))
 	for _, route := range routes {
 		for _, a := range route.attachments {
 			if len(a.bindings) == 0 || !isOurs(a.gateway.class) || a.gateway.refused != nil {
@@ -95,8 +96,9 @@ func (b *builder) compile(routes []*httpRouteNode, list []reach, policies *tlsPo
 			if len(compiled.bindings) == 0 {
 				continue
 			}
+			compiled.rules = make([]compiledRule, len(route.rules))
 			for i := range route.rules {
-				compiled.rules = append(compiled.rules, c.rule(gateway, route, i))
+				compiled.rules[i] = c.rule(gateway, route, i)
 			}
 			gateway.routes = append(gateway.routes, compiled)
 		}
@@ -149,6 +151,7 @@ func (c *compiler) rule(gateway *gatewayNode, route *httpRouteNode, index int) c
 	}
 	compiled.rule.RequestHeaders = source.headers
 	compiled.rule.Redirect = source.redirect
+	compiled.backends = make([]compiledBackend, 0, len(source.backends))
 	for i := range source.backends {
 		ref := &source.backends[i]
 		backend := c.backend(gateway, ref)

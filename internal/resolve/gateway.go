@@ -30,6 +30,8 @@ type gatewayNode struct {
 	// backends are by name.
 	backends map[string]model.Backend
 	model    model.Gateway
+	// order names the rules in the model's order, for its digest.
+	order []byte
 }
 
 // served says whether an Envoy serves listeners of the Gateway.

@@ -14,7 +14,7 @@ import (
 
 // paths lists every way to a port of a Service.
 func (b *builder) paths(routes []*httpRouteNode, others []*otherRoute) []model.Path {
-	var paths []model.Path
+	paths := make([]model.Path, 0, len(routes))
 	for _, node := range b.gateways {
 		for _, compiled := range node.routes {
 			paths = append(paths, compiled.paths(node)...)

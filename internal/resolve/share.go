@@ -60,25 +60,13 @@ func (g *gatewayNode) stamp(policies []gwapi.Key) {
 	}
 	g.model.Shares = shares
 
-	// The order of rules is what the shares leave out; the clusters' names cover
-	// their trust, and the lapses are when an insecure one ends.
-	order := []string{}
-	for _, listener := range g.model.Listeners {
-		for _, server := range listener.Servers {
-			for _, host := range server.Hosts {
-				order = append(order, fmt.Sprint(listener.Port), server.Name, host.Hostname)
-				for i := range host.Rules {
-					order = append(order, host.Rules[i].Route.Namespace, host.Rules[i].Route.Name,
-						fmt.Sprint(host.Rules[i].Index), matchText(&host.Rules[i].Match))
-				}
-			}
-		}
-	}
 	ordered := make([]string, 0, 2*len(shares))
 	for _, key := range slices.SortedFunc(maps.Keys(shares), gwapi.CompareKeys) {
 		ordered = append(ordered, key.String(), shares[key])
 	}
-	g.model.Digest = model.Digest(ordered, order, slices.Sorted(maps.Values(clusters)))
+	// The order of rules is what the shares leave out; the clusters' names cover
+	// their trust, and the lapses are when an insecure one ends.
+	g.model.Digest = model.Digest(ordered, string(g.order), slices.Sorted(maps.Values(clusters)))
 }
 
 // clusters are the Backends by name, each with what makes its cluster: its name,
@@ -162,9 +150,4 @@ func (c *compiledRoute) policyParts(clusters map[string]string) map[gwapi.Key][]
 		}
 	}
 	return parts
-}
-
-// matchText tells the matches of one rule apart.
-func matchText(match *model.Match) string {
-	return fmt.Sprint(*match)
 }

@@ -2,8 +2,10 @@ package resolve
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
@@ -47,7 +49,7 @@ func (g *gatewayNode) buildListeners() []model.Listener {
 			Name:         string(l.spec.Name),
 			Hostname:     l.hostname,
 			Certificates: l.certificates.pairs,
-			Hosts:        rules[l].without(g.withheld(l)).sorted(),
+			Hosts:        g.hosts(l, rules[l].without(g.withheld(l))),
 		})
 	}
 	var listeners []model.Listener
@@ -117,17 +119,29 @@ func (h hostRules) without(withheld []string) hostRules {
 	return rest
 }
 
-// sorted are the virtual hosts, their rules in order of precedence.
-func (h hostRules) sorted() []model.VirtualHost {
-	hosts := make([]model.VirtualHost, 0, len(h))
-	for _, hostname := range slices.Sorted(maps.Keys(h)) {
-		ranked := h[hostname]
+// hosts are the virtual hosts of a listener, their rules in order of
+// precedence, which is noted for the digest.
+func (g *gatewayNode) hosts(l *listenerNode, all hostRules) []model.VirtualHost {
+	hosts := make([]model.VirtualHost, 0, len(all))
+	g.order = fmt.Appendf(g.order, "listener %s\n", l.spec.Name)
+	for _, hostname := range slices.Sorted(maps.Keys(all)) {
+		ranked := all[hostname]
 		slices.SortFunc(ranked, func(a, b rankedRule) int { return a.precedence.Compare(b.precedence) })
+		g.order = append(append(append(g.order, "host "...), hostname...), '\n')
 		rules := make([]model.Rule, len(ranked))
 		for i := range ranked {
 			rules[i] = ranked[i].rule
+			g.order = appendName(g.order, &ranked[i].precedence)
 		}
 		hosts = append(hosts, model.VirtualHost{Hostname: hostname, Rules: rules})
 	}
 	return hosts
+}
+
+// appendName names a match: its route and its place there.
+func appendName(text []byte, p *gwapi.Precedence) []byte {
+	text = append(append(append(text, p.Namespace...), '/'), p.Name...)
+	text = strconv.AppendInt(append(text, '/'), int64(p.Rule), 10)
+	text = strconv.AppendInt(append(text, '/'), int64(p.Match), 10)
+	return append(text, '\n')
 }
