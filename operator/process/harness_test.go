@@ -73,7 +73,7 @@ func runWhereItMay(t *testing.T, config process.Config) *harness {
 	go func() { h.ended <- h.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		_ = <-h.ended // end has checked it
+		<-h.ended // end has checked it
 		if t.Failed() {
 			t.Logf("log of the fleet:\n%s", h.log)
 		}

@@ -90,7 +90,7 @@ func (u *unit) once(ctx context.Context) (err error) {
 	// Whatever ended it, the socket goes only after Envoy is gone. An error of
 	// closing says that it is closed already.
 	_ = listener.Close()
-	_ = <-served // it ended because the listener is closed, or attend has said why
+	<-served // it ended because the listener is closed, or attend has said why
 	return err
 }
 
