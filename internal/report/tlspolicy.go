@@ -49,9 +49,7 @@ const (
 	PolicyReasonPending     PolicyReason = PolicyReason(ReasonPending)
 	PolicyReasonRejected    PolicyReason = PolicyReason(ReasonRejected)
 	PolicyReasonNoDataPlane PolicyReason = PolicyReason(ReasonNoDataPlane)
-	// PolicyReasonNotHeard is Unknown's: an Envoy that may have the
-	// configuration has not been heard since this operator started.
-	PolicyReasonNotHeard PolicyReason = "NotHeard"
+	PolicyReasonNotHeard    PolicyReason = PolicyReason(ReasonNotHeard)
 	// PolicyReasonNotInForce: other policies decide every port that the Gateway
 	// reaches, so there is nothing to program.
 	PolicyReasonNotInForce PolicyReason = "NotInForce"

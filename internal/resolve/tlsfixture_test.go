@@ -41,11 +41,11 @@ var (
 // certificates are what backends present in the tests. All but stranger have
 // the same key, so that a public key's pin matches each of them.
 type certificates struct {
-	ca, other                                       *pki.Identity
-	good, expired, misnamed, otherIssuer, stranger  *pki.Identity
-	selfSigned                                      *pki.Identity
-	texts                                           map[string]string
-	spki, spkiOfStranger, hash                      string
+	ca, other                                      *pki.Identity
+	good, expired, misnamed, otherIssuer, stranger *pki.Identity
+	selfSigned                                     *pki.Identity
+	texts                                          map[string]string
+	spki, spkiOfStranger, hash                     string
 }
 
 // testCertificates makes them once: keys cost time.
@@ -172,8 +172,9 @@ func (w *world) addObject(kind gwapi.Kind, document []byte) {
 		w.snap.ConfigMaps = w.snap.ConfigMaps.With(decode[corev1.ConfigMap](w.t, document))
 	case gwapi.KindSecret:
 		secret := decode[corev1.Secret](w.t, document)
+		secret.Data = map[string][]byte{}
 		for key, text := range secret.StringData {
-			secret.Data = map[string][]byte{key: []byte(text)}
+			secret.Data[key] = []byte(text)
 		}
 		w.snap.Secrets = w.snap.Secrets.With(secret)
 	default:
@@ -322,7 +323,6 @@ func (w *world) readBack(p built) {
 		w.snap.TLSPolicies = w.snap.TLSPolicies.With(updated)
 	}
 }
-
 
 func rawIdentities(identities ...*pki.Identity) []*x509.Certificate {
 	raw := make([]*x509.Certificate, len(identities))

@@ -31,24 +31,20 @@ func (p *tlsPolicies) programmedCondition(s *tlsStanding, gateway model.Gateway)
 		return report.PolicyNotProgrammed(report.PolicyReasonNoDataPlane, "no Envoy of "+s.gateway.String()+" runs")
 	}
 	share, known := gateway.Shares[s.policy]
-	if !known {
-		// Nothing is decided there any more: the removal of what was is part of
-		// the Gateway's own share.
-		share, known = gateway.Shares[s.gateway]
-	}
 	var waiting, unheard []string
-	for _, envoy := range envoys {
-		if known && envoy.Settled[s.shareKey(gateway)] == share {
-			continue
+	for i := range envoys {
+		envoy := &envoys[i]
+		settled := known && envoy.Settled[s.policy] == share
+		if refused := refusedBy(envoy, s.policy, gateway, settled); refused != "" {
+			return report.PolicyNotProgrammed(report.PolicyReasonRejected, refused)
 		}
-		if words := refusal(envoy, s.policy, gateway); words != "" {
-			return report.PolicyNotProgrammed(report.PolicyReasonRejected, words)
-		}
-		if !envoy.Connected && len(envoy.Settled) == 0 && s.live.wasProgrammed() {
+		switch {
+		case settled:
+		case !envoy.Connected && len(envoy.Settled) == 0 && s.live.wasProgrammed():
 			unheard = append(unheard, envoy.Name)
-			continue
+		default:
+			waiting = append(waiting, envoy.Name)
 		}
-		waiting = append(waiting, envoy.Name)
 	}
 	switch {
 	case len(waiting) > 0:
@@ -63,14 +59,6 @@ func (p *tlsPolicies) programmedCondition(s *tlsStanding, gateway model.Gateway)
 	}
 }
 
-// shareKey is the key that the policy's acknowledgement is kept under.
-func (s *tlsStanding) shareKey(gateway model.Gateway) gwapi.Key {
-	if _, known := gateway.Shares[s.policy]; known {
-		return s.policy
-	}
-	return s.gateway
-}
-
 func (p *tlsPolicies) untranslatable(gateway gwapi.Key) string {
 	if why, broken := p.b.snap.Observed.Untranslatable[gateway]; broken {
 		return "; the configuration of the Gateway could not be built: " + why
@@ -78,24 +66,21 @@ func (p *tlsPolicies) untranslatable(gateway gwapi.Key) string {
 	return ""
 }
 
-// refusal is what an Envoy said when it refused a cluster of the policy, or a
-// resource that it did not name; "" if it refused none of these.
-func refusal(envoy model.Envoy, policy gwapi.Key, gateway model.Gateway) string {
-	clusters := map[string]bool{"": true}
+// refusedBy is what an Envoy said when it refused a cluster of the policy or,
+// while it has not settled, a resource that it did not name; "" if it refused
+// none of these.
+func refusedBy(envoy *model.Envoy, policy gwapi.Key, gateway model.Gateway, settled bool) string {
+	clusters := map[string]bool{"": !settled}
 	for _, backend := range gateway.Backends {
 		if backend.Trust != nil && backend.Trust.Policy == policy {
 			clusters[backend.Name()] = true
 		}
 	}
 	for _, rejection := range envoy.Rejections {
-		if !clusters[rejection.Name] {
-			continue
+		if clusters[rejection.Name] {
+			resource := strings.TrimSuffix(rejection.Type+" "+rejection.Name, " ")
+			return fmt.Sprintf("%s refused %s: %s", envoy.Name, resource, words(rejection.Message))
 		}
-		words := rejection.Message
-		if len(words) > maxWords {
-			words = strings.ToValidUTF8(words[:maxWords], "") + " ..."
-		}
-		return fmt.Sprintf("%s refused %s %q: %q", envoy.Name, rejection.Type, rejection.Name, words)
 	}
 	return ""
 }

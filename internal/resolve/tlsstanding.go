@@ -176,10 +176,10 @@ func (s *tlsStanding) enforce() {
 }
 
 // tell finds out which mode status must name: the one asked for as soon as it
-// may come into force, and any that an Envoy may still use.
+// may come into force for any port, and any that an Envoy may still use.
 func (p *tlsPolicies) tell(s *tlsStanding) {
 	wanted := model.Standard
-	if s.trust != nil && (s.state == model.ModeAnnounced || s.state == model.ModeActive) {
+	if len(s.ports) > 0 && s.trust != nil && (s.state == model.ModeAnnounced || s.state == model.ModeActive) {
 		wanted = s.request.mode
 	}
 	held, holders := heldModes(p.b.snap.Observed.Envoys[s.gateway], s.policy, s.live)
