@@ -61,6 +61,7 @@ func (st *stream) ack(k kind, r *response) {
 			delete(st.record.rejections, resourceID{kind: assignments, name: name})
 		}
 		st.gateway.changed()
+	default:
 	}
 }
 
@@ -149,6 +150,9 @@ func culprits(r *response, words string) map[string]bool {
 // mentions says whether the words contain the name as a whole, not as a part
 // of a longer one.
 func mentions(words, name string) bool {
+	if name == "" {
+		return false
+	}
 	for rest, from := words, 0; ; {
 		at := strings.Index(rest, name)
 		if at < 0 {

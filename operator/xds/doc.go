@@ -8,7 +8,7 @@
 // the clusters that they left) only when the one before was acknowledged or
 // took too long; and one ledger per Gateway. Everything that belongs to one
 // Gateway is under that Gateway's lock, and no lock is held while something is
-// marshalled, sent or waited for.
+// encoded, sent or waited for.
 //
 // go-control-plane's delta server is not used, only its messages. That server
 // asks its cache for the next response of a type when the client has answered

@@ -2,7 +2,7 @@ package xds
 
 import "github.com/backendtls/backendtls/internal/gwapi"
 
-// plan is a publication, marshalled.
+// plan is a publication, encoded.
 type plan struct {
 	number uint64
 	// epoch is the Gateway's when the plan was made: a withdrawal ends it.
@@ -23,23 +23,26 @@ func newPlan(j *job, epoch uint64) *plan {
 		shares: j.publication.Shares,
 		faults: make(map[resourceID]refusal),
 	}
-	p.items[clusters] = make(map[string]*item, len(resources.Clusters))
+	for k := range kinds {
+		p.items[k] = make(map[string]*item)
+	}
 	for name, cluster := range resources.Clusters {
 		made, err := newCluster(name, cluster.Cluster, cluster.Held)
 		p.add(resourceID{kind: clusters, name: name}, made, cluster.Held.Policy, err)
 	}
-	addAll(p, secrets, resources.Secrets)
-	addAll(p, listeners, resources.Listeners)
-	addAll(p, routes, resources.Routes)
-	return p
-}
-
-func addAll[M message](p *plan, k kind, resources map[string]M) {
-	p.items[k] = make(map[string]*item, len(resources))
-	for name, resource := range resources {
-		made, err := newItem(k, name, resource)
-		p.add(resourceID{kind: k, name: name}, made, gwapi.Key{}, err)
+	for name, secret := range resources.Secrets {
+		made, err := newItem(secrets, name, secret)
+		p.add(resourceID{kind: secrets, name: name}, made, gwapi.Key{}, err)
 	}
+	for name, listener := range resources.Listeners {
+		made, err := newListener(name, listener)
+		p.add(resourceID{kind: listeners, name: name}, made, gwapi.Key{}, err)
+	}
+	for name, route := range resources.Routes {
+		made, err := newItem(routes, name, route)
+		p.add(resourceID{kind: routes, name: name}, made, gwapi.Key{}, err)
+	}
+	return p
 }
 
 // add notes what became of a resource.

@@ -103,6 +103,7 @@ func (g *gateway) publish(p *plan, clustersBy time.Time) time.Time {
 		return time.Time{}
 	case overtaken:
 		return clustersBy
+	case settled, late:
 	}
 	if targets, ok = g.moveTraffic(p); !ok {
 		return time.Time{}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	resourcev3 "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
 
@@ -89,6 +90,8 @@ type item struct {
 	body    []byte
 	// held is what an Envoy that has the cluster may be using.
 	held model.HeldCluster
+	// routes are the route configurations that a listener asks for.
+	routes []string
 	// acked says that an Envoy of the Gateway acknowledged it.
 	acked bool
 	// since is how many publications the Gateway had been asked for when the
@@ -131,6 +134,18 @@ func newCluster(name string, resource message, held model.HeldCluster) (*item, e
 	made.held = held
 	if !held.Lapses.IsZero() {
 		made.version += "@" + strconv.FormatInt(held.Lapses.UnixMilli(), 10)
+	}
+	return made, nil
+}
+
+// newListener is newItem for a listener and the routes it needs.
+func newListener(name string, listener *listenerv3.Listener) (*item, error) {
+	made, err := newItem(listeners, name, listener)
+	if err != nil {
+		return nil, err
+	}
+	if made.routes, err = routesOf(listener); err != nil {
+		return nil, fmt.Errorf("%s %q: %w", listeners, name, err)
 	}
 	return made, nil
 }

@@ -46,20 +46,22 @@ func (st *stream) reached(targets [kinds]uint64) bool {
 	return st.routed(targets[routes])
 }
 
-// routed says whether the Envoy acknowledged the routes. Every route
-// configuration belongs to a listener, so it must have asked for each: between
-// the ACK of a listener and the request for its routes it has none.
+// routed says whether the Envoy acknowledged the routes. It must have asked
+// for those of every listener: between the ACK of a listener and the request
+// for its routes it has none.
 func (st *stream) routed(target uint64) bool {
-	c, s := st.gateway.caches[routes], st.subscriptions[routes]
-	if len(c.items) == 0 {
-		return true
-	}
-	if s == nil || s.position() < target {
+	s := st.subscriptions[routes]
+	if s != nil && s.position() < target {
 		return false
 	}
-	for name := range c.items {
-		if _, asked := s.names[name]; !asked {
-			return false
+	for _, listener := range st.gateway.caches[listeners].items {
+		for _, name := range listener.routes {
+			if s == nil {
+				return false
+			}
+			if _, asked := s.names[name]; !asked {
+				return false
+			}
 		}
 	}
 	return true

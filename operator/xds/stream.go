@@ -218,6 +218,7 @@ func (st *stream) begin(k kind, subscribe, unsubscribe []string, initial map[str
 			s.resend(name)
 		}
 		st.rewarm = nil
+	default:
 	}
 	st.gateway.progress()
 	return nil

@@ -62,10 +62,10 @@ func (unixCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.Aut
 		return nil, nil, fmt.Errorf("xds: the peer of %s is outside of this PID namespace", conn.LocalAddr())
 	}
 	return conn, UnixPeer{
-		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
-		PID:            int(peer.Pid),
-		UID:            peer.Uid,
-		Path:           conn.LocalAddr().String(),
+		SecurityLevel: credentials.PrivacyAndIntegrity,
+		PID:           int(peer.Pid),
+		UID:           peer.Uid,
+		Path:          conn.LocalAddr().String(),
 	}, nil
 }
 
