@@ -271,7 +271,7 @@ func redirectsCase() model.Gateway {
 		return model.Rule{Route: route, Match: model.Match{Path: path(model.Prefix, match)}, Redirect: &r}
 	}
 	prefix := func(value string) *model.PathRewrite { return &model.PathRewrite{Kind: model.Prefix, Value: value} }
-	return gateway(nil,
+	g := gateway(nil,
 		host("exact.example.com", redirect("/", model.Redirect{Scheme: "https", StatusCode: 301})),
 		host("*.example.com", redirect("/", model.Redirect{Scheme: "https", Port: 443, StatusCode: 308})),
 		host("port.example.com", redirect("/", model.Redirect{Scheme: "https", Port: 8443})),
@@ -284,6 +284,12 @@ func redirectsCase() model.Gateway {
 			redirect("/", model.Redirect{Path: prefix("/all")}),
 		),
 	)
+	g.Listeners = append(g.Listeners, model.Listener{
+		Port: 10080, Protocol: model.HTTP, Servers: []model.Server{{Name: "privileged", Hosts: []model.VirtualHost{
+			host("", redirect("/", model.Redirect{Hostname: "other.example.com"})),
+		}}},
+	})
+	return g
 }
 
 // failuresCase has a fault of each kind beside neighbours that must not notice.

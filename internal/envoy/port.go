@@ -40,6 +40,17 @@ func (t *translation) newPort(l model.Listener) port {
 	return p
 }
 
+// declared is the port of the Gateway's spec, by which clients know the
+// listener. Privileged ports are served 10000 above; that some Gateway
+// declares a port of that range itself is not told apart.
+func (p port) declared() int32 {
+	const moved, privileged = 10000, 1024
+	if p.Port > moved && p.Port < moved+privileged {
+		return p.Port - moved
+	}
+	return p.Port
+}
+
 // owner is the hostname of the server that takes a host, or every host of a
 // wildcard: the most specific one that covers it.
 func (p port) owner(hostname string) string {

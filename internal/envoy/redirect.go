@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -26,17 +27,11 @@ func redirectRoutes(
 		return nil, err
 	}
 	route := &routev3.Route{Match: match, Action: &routev3.Route_Redirect{Redirect: action}}
-	toScheme := rule.Redirect.Scheme
-	toPort := rule.Redirect.Port
-	if toPort == 0 {
-		toPort = wellKnown[toScheme]
-	}
-	if toScheme == "" {
-		toScheme = scheme(p.Protocol)
-	}
+	toPort := redirectPort(p, rule.Redirect)
+	toScheme := cmp.Or(rule.Redirect.Scheme, scheme(p.Protocol))
 	switch {
 	case toPort == 0:
-		// The client's port is kept, except that a new host comes without one.
+		// Envoy keeps the port by which the client reached the listener.
 		return []*routev3.Route{route}, nil
 	case toPort != wellKnown[toScheme]:
 		action.PortRedirect = uint32(toPort)
@@ -54,6 +49,23 @@ func redirectRoutes(
 	withPort.GetRedirect().PortRedirect = uint32(toPort)
 	withPort.Match.Headers = append(withPort.Match.Headers, headerMatcher(":authority", hasPort()))
 	return []*routev3.Route{withPort, route}, nil
+}
+
+// redirectPort is the port of the Location: the one that is set, else that of
+// the scheme that is set, else the listener's (Gateway API,
+// HTTPRequestRedirectFilter.port). 0 is the listener's where the host stays:
+// the client knows under which port it is reached.
+func redirectPort(p port, redirect *model.Redirect) int32 {
+	switch {
+	case redirect.Port != 0:
+		return redirect.Port
+	case redirect.Scheme != "":
+		return wellKnown[redirect.Scheme]
+	case redirect.Hostname != "":
+		return p.declared()
+	default:
+		return 0
+	}
 }
 
 // hasPort matches a Host header that ends in a port, of an IPv6 address too.
