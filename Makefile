@@ -52,7 +52,7 @@ fuzz: ## Fuzz every target, FUZZTIME=10s each
 	@hack/fuzz.sh $(or $(FUZZTIME),10s)
 
 golden: envoy ## Write the golden files anew; read the diff before you commit it
-	@go test -count=1 ./test/golden/... -update
+	@UPDATE_GOLDEN=1 go test -count=1 $$(grep -rl --include='*_test.go' UPDATE_GOLDEN . | xargs dirname | sort -u)
 
 lint: $(TOOLS)/golangci-lint ## Check style, faults and the import table
 	@$< run ./...
