@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/backendtls/backendtls/internal/manifest"
 	"github.com/backendtls/backendtls/internal/pin"
@@ -140,10 +139,10 @@ func (b *bench) run(args ...string) (code int, stdout, stderr string) {
 func (b *bench) runContext(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, errOut bytes.Buffer
 	code = run(ctx, args, command.Options{
-		IOStreams: genericiooptions.IOStreams{In: b.stdin, Out: &out, ErrOut: &errOut},
-		Program:   "kubectl backendtls",
-		Now:       func() time.Time { return now },
-		Dial:      b.dial,
+		In: b.stdin, Out: &out, ErrOut: &errOut,
+		Program: "kubectl backendtls",
+		Now:     func() time.Time { return now },
+		Dial:    b.dial,
 		Lookup: func(_ context.Context, _, host string) ([]netip.Addr, error) {
 			address, err := netip.ParseAddr(host)
 			if err != nil {
@@ -158,18 +157,18 @@ func (b *bench) runContext(ctx context.Context, args ...string) (code int, stdou
 // dial connects to the server that goes by the address.
 func (b *bench) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	b.lock.Lock()
-	real, found := b.servers[address]
+	server, found := b.servers[address]
 	b.lock.Unlock()
 	if !found {
 		return nil, errors.New("dial tcp " + address + ": connect: connection refused")
 	}
-	return new(net.Dialer).DialContext(ctx, network, real)
+	return new(net.Dialer).DialContext(ctx, network, server)
 }
 
 // golden compares the output of a command line with testdata/golden/NAME.txt;
 // UPDATE_GOLDEN=1 writes it.
-func (b *bench) golden(name string, args ...string) {
-	b.t.Helper()
+func (b *bench) golden(t *testing.T, name string, args ...string) {
+	t.Helper()
 	code, stdout, stderr := b.run(args...)
 	var got strings.Builder
 	fmt.Fprintf(&got, "$ kubectl backendtls %s\n%s", strings.Join(args, " "), stdout)
@@ -180,15 +179,15 @@ func (b *bench) golden(name string, args ...string) {
 	path := filepath.Join(b.testing, "testdata", "golden", name+".txt")
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		if err := os.WriteFile(path, []byte(got.String()), 0o600); err != nil {
-			b.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	want, err := os.ReadFile(path)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	if got.String() != string(want) {
-		b.t.Errorf("%s (UPDATE_GOLDEN=1 writes it): got\n%s\nwant\n%s", path, got.String(), want)
+		t.Errorf("%s (UPDATE_GOLDEN=1 writes it): got\n%s\nwant\n%s", path, got.String(), want)
 	}
 }
 

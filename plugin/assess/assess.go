@@ -80,6 +80,7 @@ func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 		described.Policy = a.policy(decision, object, decision.Trust)
 		if found && path.Ours {
 			described.Conditions = a.conditions(object, path.Gateway)
+			described.Policy.Notes = append(described.Policy.Notes, differing(described.Conditions)...)
 			if note := stale(object, path.Gateway); note != "" {
 				described.Policy.Notes = append(described.Policy.Notes, note)
 			}

@@ -61,6 +61,20 @@ func (a *Assessor) conditions(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.
 	return list
 }
 
+// differing says where the files and the status of the same generation differ.
+func differing(conditions []cliv1alpha1.Condition) []string {
+	var list []string
+	for i := 1; i < len(conditions); i++ {
+		said, found := conditions[i-1], conditions[i]
+		if said.Type == found.Type {
+			list = append(list, fmt.Sprintf("status says %s=%s/%s, by these files it would be %s/%s: "+
+				"the operator has not seen them yet, or sees others",
+				said.Type, said.Status, said.Reason, found.Status, found.Reason))
+		}
+	}
+	return list
+}
+
 // stale says that the operator's status is about another generation than the
 // one that was read, "" if it is not or if there is none.
 func stale(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.Key) string {

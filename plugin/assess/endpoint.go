@@ -41,8 +41,7 @@ func (a *Assessor) judge(
 		leaf := Certificate(certs[0], false)
 		described.Certificate = &leaf
 	}
-	switch observation.Fault {
-	case model.FaultUnreachable, model.FaultTimeout:
+	if observation.Fault == model.FaultUnreachable || observation.Fault == model.FaultTimeout {
 		described.Result, described.Reason = Unreachable, string(verify.Unreachable)
 		described.Message = faultMessage(observation)
 		return

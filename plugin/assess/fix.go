@@ -129,7 +129,7 @@ func (a *Assessor) fixFailing(port collect.Port, endpoints []cliv1alpha1.Endpoin
 
 // fixName asks for the first DNS name of the certificate instead.
 func fixName(policy *gatewayv1.BackendTLSPolicy, failing cliv1alpha1.Endpoint) *cliv1alpha1.Fix {
-	const renew = "or issue a certificate that carries the name which the policy asks for"
+	const renew = "otherwise issue a certificate that carries the name which the policy asks for"
 	if failing.Certificate == nil {
 		return &cliv1alpha1.Fix{Message: renew}
 	}

@@ -72,11 +72,15 @@ func (a *Assessor) decide(
 			Reason: rejected.Reason, Message: "Envoy rejects the configuration: " + rejected.Message,
 		}
 	case trust == nil:
-		return cliv1alpha1.Verdict{Result: Plaintext, Reason: "NoPolicy",
-			Message: "no policy targets this port: Envoy speaks plaintext to it"}
+		return cliv1alpha1.Verdict{
+			Result: Plaintext, Reason: "NoPolicy",
+			Message: "no policy targets this port: Envoy speaks plaintext to it",
+		}
 	case len(endpoints) == 0:
-		return cliv1alpha1.Verdict{Result: NoEndpoints, Status: http.StatusServiceUnavailable, Reason: NoEndpoints,
-			Message: "no EndpointSlice lists a ready endpoint of this port"}
+		return cliv1alpha1.Verdict{
+			Result: NoEndpoints, Status: http.StatusServiceUnavailable, Reason: NoEndpoints,
+			Message: "no EndpointSlice lists a ready endpoint of this port",
+		}
 	default:
 		return summary(endpoints, find(conditions, "BackendsVerified"))
 	}
@@ -108,19 +112,27 @@ func summary(endpoints []cliv1alpha1.Endpoint, verified *cliv1alpha1.Condition) 
 	case counts[NotProbed] == len(endpoints):
 		return unasked(verified)
 	case counts[Fails] == len(endpoints):
-		return cliv1alpha1.Verdict{Result: Fails, Status: http.StatusServiceUnavailable,
-			Reason: first.Reason, Message: first.Message}
+		return cliv1alpha1.Verdict{
+			Result: Fails, Status: http.StatusServiceUnavailable,
+			Reason: first.Reason, Message: first.Message,
+		}
 	case counts[Unreachable] == len(endpoints):
-		return cliv1alpha1.Verdict{Result: Unreachable, Status: http.StatusServiceUnavailable,
-			Reason: silent.Reason, Message: silent.Message}
+		return cliv1alpha1.Verdict{
+			Result: Unreachable, Status: http.StatusServiceUnavailable,
+			Reason: silent.Reason, Message: silent.Message,
+		}
 	case counts[Fails] > 0:
-		return cliv1alpha1.Verdict{Result: Mixed, Status: http.StatusServiceUnavailable, Reason: "MixedCertificates",
+		return cliv1alpha1.Verdict{
+			Result: Mixed, Status: http.StatusServiceUnavailable, Reason: "MixedCertificates",
 			Message: fmt.Sprintf("%d of %d endpoints fail, first %s: %s",
-				counts[Fails], len(endpoints), first.Address, first.Message)}
+				counts[Fails], len(endpoints), first.Address, first.Message),
+		}
 	case counts[Unreachable] > 0:
-		return cliv1alpha1.Verdict{Result: Mixed, Status: http.StatusServiceUnavailable, Reason: silent.Reason,
+		return cliv1alpha1.Verdict{
+			Result: Mixed, Status: http.StatusServiceUnavailable, Reason: silent.Reason,
 			Message: fmt.Sprintf("%d of %d endpoints do not answer, first %s: %s",
-				counts[Unreachable], len(endpoints), silent.Address, silent.Message)}
+				counts[Unreachable], len(endpoints), silent.Address, silent.Message),
+		}
 	default:
 		return cliv1alpha1.Verdict{Result: Passes}
 	}
@@ -135,8 +147,10 @@ func unasked(verified *cliv1alpha1.Condition) cliv1alpha1.Verdict {
 	case "True":
 		return cliv1alpha1.Verdict{Result: Passes, Reason: verified.Reason, Message: verified.Message}
 	case "False":
-		return cliv1alpha1.Verdict{Result: Fails, Status: http.StatusServiceUnavailable,
-			Reason: verified.Reason, Message: verified.Message}
+		return cliv1alpha1.Verdict{
+			Result: Fails, Status: http.StatusServiceUnavailable,
+			Reason: verified.Reason, Message: verified.Message,
+		}
 	default:
 		return cliv1alpha1.Verdict{Result: NotProbed}
 	}

@@ -2,6 +2,7 @@ package assess
 
 import (
 	"slices"
+	"time"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
@@ -39,7 +40,10 @@ func grouped(port collect.Port, ignoreMode bool) []enforced {
 		if ignoreMode {
 			path = asWritten(port, path)
 		}
-		key := model.Digest(path.FaultReason, path.Fault, path.Policy)
+		key := path.FaultReason + "\x00" + path.Fault
+		if path.Policy != nil {
+			key += "\x00" + path.Policy.Trust.Digest() + "\x00" + string(path.Policy.State)
+		}
 		if i, found := seen[key]; found {
 			groups[i].gateways = append(groups[i].gateways, path.Gateway)
 			continue
@@ -73,6 +77,8 @@ func asWritten(port collect.Port, path model.Path) model.Path {
 		decision.Trust, decision.Written = port.Strict.Policy.Trust, port.Strict.Policy.Written
 		path.FaultReason, path.Fault = port.Strict.FaultReason, port.Strict.Fault
 	}
+	decision.Requested, decision.State, decision.Reason = model.Standard, model.ModeNone, ""
+	decision.Since, decision.Until = time.Time{}, time.Time{}
 	path.Policy = &decision
 	return path
 }
@@ -87,6 +93,9 @@ func (a *Assessor) verification(port collect.Port, group enforced, ignoreMode bo
 		answer.Policy = a.policy(path.Policy, port.Policy, path.Policy.Trust)
 	}
 	answer.Verdict, answer.Endpoints = a.verdict(port, path, nil)
+	if len(answer.Gateways) == 0 {
+		answer.Verdict.Status = 0 // There are no clients to get it.
+	}
 	return answer
 }
 

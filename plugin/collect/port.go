@@ -2,10 +2,10 @@ package collect
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -59,56 +59,79 @@ func ComparePortKeys(a, b PortKey) int {
 
 // Ports lists the TCP ports of every Service, sorted.
 func (w *World) Ports() []Port {
-	keys := slices.SortedFunc(maps.Keys(w.ports), ComparePortKeys)
-	ports := make([]Port, len(keys))
-	for i, key := range keys {
-		ports[i] = w.ports[key]
+	var all []Port
+	for _, service := range w.services {
+		all = append(all, w.ports[service]...)
 	}
-	return ports
+	return all
 }
 
 // PortsOf lists the TCP ports of one Service, sorted.
-func (w *World) PortsOf(service gwapi.Key) []Port {
-	return slices.DeleteFunc(w.Ports(), func(port Port) bool { return port.Service != service })
-}
+func (w *World) PortsOf(service gwapi.Key) []Port { return slices.Clone(w.ports[service]) }
 
 // Port is one port of a Service.
 func (w *World) Port(key PortKey) (Port, bool) {
-	port, found := w.ports[key]
-	return port, found
+	ports := w.ports[key.Service]
+	i := slices.IndexFunc(ports, func(port Port) bool { return port.Key() == key })
+	if i < 0 {
+		return Port{}, false
+	}
+	return ports[i], true
 }
 
 // gather lists the TCP ports of every Service of the snapshot, with the paths
 // that Build found and the endpoints behind them.
 func (w *World) gather() {
-	w.ports = map[PortKey]Port{}
+	w.ports = map[gwapi.Key][]Port{}
+	endpoints := w.slices()
 	for _, service := range w.Snapshot.Services.Sorted() {
 		key := gwapi.KeyOf(gwapi.KindService, service.Namespace, service.Name)
-		slices := w.Snapshot.EndpointSlicesOf(key.NamespacedName())
+		w.services = append(w.services, key)
 		for _, spec := range service.Spec.Ports {
 			if spec.Protocol != corev1.ProtocolTCP && spec.Protocol != "" {
 				continue
 			}
-			w.ports[PortKey{Service: key, Port: spec.Port}] = Port{
+			w.ports[key] = append(w.ports[key], Port{
 				Service:   key,
 				Spec:      spec,
-				Endpoints: resolve.Endpoints(spec.Name, slices, w.Snapshot.Site),
-			}
+				Endpoints: resolve.Endpoints(spec.Name, endpoints[key], w.Snapshot.Site),
+			})
 		}
+		slices.SortFunc(w.ports[key], func(a, b Port) int { return ComparePortKeys(a.Key(), b.Key()) })
 	}
 	for _, path := range w.Result.Paths {
-		key := PortKey{Service: path.Service, Port: path.Port}
-		if port, found := w.ports[key]; found {
+		if port := w.find(path); port != nil {
 			port.Paths = append(port.Paths, path)
-			w.ports[key] = port
 		}
 	}
-	for key, strict := range w.strict() {
-		port := w.ports[key]
-		port.Strict = strict
-		if strict.Policy != nil {
-			port.Policy, _ = w.Snapshot.TLSPolicies.Get(strict.Policy.Policy.NamespacedName())
+	for _, path := range w.strict() {
+		port := w.find(path)
+		if port == nil {
+			continue
 		}
-		w.ports[key] = port
+		port.Strict = path
+		if path.Policy != nil {
+			port.Policy, _ = w.Snapshot.TLSPolicies.Get(path.Policy.Policy.NamespacedName())
+		}
 	}
+}
+
+// find is the port that a path ends at, nil if the Service has no such port.
+func (w *World) find(path model.Path) *Port {
+	ports := w.ports[path.Service]
+	i := slices.IndexFunc(ports, func(port Port) bool { return port.Spec.Port == path.Port })
+	if i < 0 {
+		return nil
+	}
+	return &ports[i]
+}
+
+// slices are the EndpointSlices of each Service, by name.
+func (w *World) slices() map[gwapi.Key][]*discoveryv1.EndpointSlice {
+	byService := map[gwapi.Key][]*discoveryv1.EndpointSlice{}
+	for _, slice := range w.Snapshot.EndpointSlices.Sorted() {
+		key := gwapi.KeyOf(gwapi.KindService, slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
+		byService[key] = append(byService[key], slice)
+	}
+	return byService
 }

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -17,11 +16,11 @@ const supposed = gwapi.Prefix + "supposed"
 // strict is what the operator decides about every port if a route of a Gateway
 // of its own led there and no policy had a mode. Asking Build, instead of
 // choosing the policy here, keeps one rule in one place.
-func (w *World) strict() map[PortKey]model.Path {
+func (w *World) strict() []model.Path {
 	snap := *w.Snapshot
 	snap.GatewayClasses = snapshot.NewObjects(&gatewayv1.GatewayClass{
-		ObjectMeta: metav1.ObjectMeta{Name: supposed},
-		Spec:       gatewayv1.GatewayClassSpec{ControllerName: gwapi.ControllerName},
+		Name: supposed,
+		Spec: gatewayv1.GatewayClassSpec{ControllerName: gwapi.ControllerName},
 	})
 	snap.Gateways = snapshot.NewObjects(supposedGateway())
 	snap.ListenerSets = snapshot.Objects[*gatewayv1.ListenerSet]{}
@@ -29,21 +28,19 @@ func (w *World) strict() map[PortKey]model.Path {
 	snap.GRPCRoutes = snapshot.Objects[*gatewayv1.GRPCRoute]{}
 	snap.TLSRoutes = snapshot.Objects[*gatewayv1.TLSRoute]{}
 	snap.TCPRoutes = snapshot.Objects[*gatewayv1.TCPRoute]{}
-	for _, policy := range w.Snapshot.TLSPolicies.Sorted() {
-		snap.TLSPolicies = snap.TLSPolicies.With(withoutMode(policy))
+	policies := w.Snapshot.TLSPolicies.Sorted()
+	for i, policy := range policies {
+		policies[i] = withoutMode(policy)
 	}
+	snap.TLSPolicies = snapshot.NewObjects(policies...)
 	snap.Observed = snapshot.Observed{}
 
-	paths := map[PortKey]model.Path{}
-	for _, path := range resolve.Build(&snap).Paths {
-		paths[PortKey{Service: path.Service, Port: path.Port}] = path
-	}
-	return paths
+	return resolve.Build(&snap).Paths
 }
 
 func supposedGateway() *gatewayv1.Gateway {
 	return &gatewayv1.Gateway{
-		ObjectMeta: metav1.ObjectMeta{Namespace: supposed, Name: supposed},
+		Namespace: supposed, Name: supposed,
 		Spec: gatewayv1.GatewaySpec{
 			GatewayClassName: supposed,
 			Listeners: []gatewayv1.Listener{{
@@ -67,9 +64,7 @@ func (w *World) supposedRoutes() []*gatewayv1.HTTPRoute {
 		route := byService[port.Service]
 		if route == nil {
 			route = &gatewayv1.HTTPRoute{
-				ObjectMeta: metav1.ObjectMeta{
-					Namespace: port.Service.Namespace, Name: supposed + "/" + port.Service.Name,
-				},
+				Namespace: port.Service.Namespace, Name: supposed + "/" + port.Service.Name,
 				Spec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: gatewayv1.CommonRouteSpec{
 					ParentRefs: []gatewayv1.ParentReference{{
 						Namespace: new(gatewayv1.Namespace(supposed)), Name: supposed,
@@ -79,12 +74,10 @@ func (w *World) supposedRoutes() []*gatewayv1.HTTPRoute {
 			byService[port.Service] = route
 			routes = append(routes, route)
 		}
-		backend := gatewayv1.HTTPBackendRef{BackendRef: gatewayv1.BackendRef{
-			BackendObjectReference: gatewayv1.BackendObjectReference{
-				Name: gatewayv1.ObjectName(port.Service.Name),
-				Port: new(port.Spec.Port),
-			},
-		}}
+		backend := gatewayv1.HTTPBackendRef{
+			Name: gatewayv1.ObjectName(port.Service.Name),
+			Port: new(port.Spec.Port),
+		}
 		route.Spec.Rules = append(route.Spec.Rules, gatewayv1.HTTPRouteRule{
 			BackendRefs: []gatewayv1.HTTPBackendRef{backend},
 		})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/manifest"
 	"github.com/backendtls/backendtls/internal/resolve"
 	"github.com/backendtls/backendtls/internal/snapshot"
@@ -30,7 +31,9 @@ type World struct {
 	files []manifest.File
 	// unread are the problems of files that could not be read.
 	unread []manifest.Problem
-	ports  map[PortKey]Port
+	// services are sorted; ports are theirs.
+	services []gwapi.Key
+	ports    map[gwapi.Key][]Port
 }
 
 // Files reads a directory of manifests, or one file, and the statuses that a

@@ -61,8 +61,30 @@ func Report(ctx context.Context, err error, errOut io.Writer) int {
 	if exit, chosen := errors.AsType[*Exit](err); chosen {
 		code, err = exit.Code, exit.Err
 	}
-	if err != nil {
-		fmt.Fprintf(errOut, "error: %s\n", strings.TrimSpace(untrusted.Lines(err.Error())))
+	for _, each := range separate(err) {
+		fmt.Fprintf(errOut, "error: %s\n", strings.TrimSpace(untrusted.Lines(each.Error())))
 	}
 	return code
+}
+
+// separate takes apart what errors.Join put together. An error that wraps
+// several with words of its own stays whole.
+func separate(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var list []error
+	var texts []string
+	for _, each := range joined.Unwrap() {
+		list = append(list, separate(each)...)
+		texts = append(texts, each.Error())
+	}
+	if strings.Join(texts, "\n") != err.Error() {
+		return []error{err}
+	}
+	return list
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/view"
@@ -84,7 +85,7 @@ func (o *fetchOptions) run(ctx context.Context, cmd *cobra.Command, args []strin
 	if err := o.print(world, items, len(args) > 0); err != nil {
 		return err
 	}
-	return errors.Join(incomplete(world, missing), unanswered(ports, items))
+	return errors.Join(incomplete(world, missing), unanswered(ports, items, len(args) > 0))
 }
 
 func (o *fetchOptions) ports(world *collect.World, args []string) ([]collect.Port, error) {
@@ -94,12 +95,14 @@ func (o *fetchOptions) ports(world *collect.World, args []string) ([]collect.Por
 	return targets(world, o.Namespace(), args)
 }
 
-// unanswered is the error about endpoints that gave no certificate, and about
-// named ports without any endpoint.
-func unanswered(ports []collect.Port, items []cliv1alpha1.EndpointCertificate) error {
+// unanswered is the error about endpoints that gave no certificate and, where
+// ports were named, about those without any endpoint. In a list, an endpoint
+// that speaks plaintext has answered.
+func unanswered(ports []collect.Port, items []cliv1alpha1.EndpointCertificate, named bool) error {
 	silent := 0
 	for _, item := range items {
-		if len(item.Chain) == 0 {
+		plain := item.Fault == string(model.FaultPlaintext) || item.Fault == string(model.FaultStartTLS)
+		if len(item.Chain) == 0 && (named || !plain) {
 			silent++
 		}
 	}
@@ -108,7 +111,7 @@ func unanswered(ports []collect.Port, items []cliv1alpha1.EndpointCertificate) e
 		faults = append(faults, fmt.Errorf("%d of %d endpoints gave no certificate", silent, len(items)))
 	}
 	for _, port := range ports {
-		if len(port.Endpoints) == 0 {
+		if named && len(port.Endpoints) == 0 {
 			faults = append(faults, fmt.Errorf("svc/%s:%d has no ready endpoint in its EndpointSlices: "+
 				"--address HOST:PORT asks another one", port.Service.Name, port.Spec.Port))
 		}
@@ -124,6 +127,8 @@ func (o *fetchOptions) print(world *collect.World, items []cliv1alpha1.EndpointC
 			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindEndpointCertificateList),
 			Items:  items, Problems: problems(world.Problems),
 		})
+	case len(items) == 0 && named:
+		return nil // The error says it.
 	case len(items) == 0:
 		o.nothing("endpoints", o.choose.AllNamespaces)
 		return nil

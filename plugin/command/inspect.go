@@ -210,7 +210,7 @@ func (o *Options) nothing(what string, everywhere bool) {
 }
 
 // sections prints runs of items that belong together, with a line between.
-func (o *Options) sections(n int, together func(i, j int) bool, print func(from, to int) error) error {
+func (o *Options) sections(n int, together func(i, j int) bool, show func(from, to int) error) error {
 	for from := 0; from < n; {
 		to := from + 1
 		for to < n && together(from, to) {
@@ -219,7 +219,7 @@ func (o *Options) sections(n int, together func(i, j int) bool, print func(from,
 		if from > 0 {
 			fmt.Fprintln(o.Out)
 		}
-		if err := print(from, to); err != nil {
+		if err := show(from, to); err != nil {
 			return err
 		}
 		from = to

@@ -100,7 +100,7 @@ func (o *verifyOptions) run(ctx context.Context, cmd *cobra.Command, args []stri
 		return err
 	}
 	if answer == assess.NoAnswer {
-		return &Exit{Code: NoAnswer, Err: errors.New("no answer: not every endpoint could be asked")}
+		return &Exit{Code: NoAnswer, Err: errors.New("no answer: an endpoint cannot be reached, or there is none")}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package target
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -102,10 +103,5 @@ func Means(kind gwapi.Kind, word string) bool {
 	if kind != gwapi.KindService {
 		word = strings.TrimSuffix(word, ".gateway.networking.k8s.io")
 	}
-	for _, alias := range aliases(kind) {
-		if word == alias {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(aliases(kind), word)
 }

@@ -15,10 +15,20 @@ func CertificateList(
 	w io.Writer, items []cliv1alpha1.EndpointCertificate, now time.Time, wide, withNamespace bool,
 ) error {
 	columns := []column{
-		{name: "Service"}, {name: "Address"}, {name: "Pod"}, {name: "Subject"}, {name: "Expires"},
-		{name: "Key"}, {name: "TLS"}, {name: "Pin"},
-		{name: "SANs", wide: true}, {name: "Issuer", wide: true}, {name: "Not-Before", wide: true},
-		{name: "Not-After", wide: true}, {name: "Certificate", wide: true}, {name: "SNI", wide: true},
+		{name: "Service"},
+		{name: "Address"},
+		{name: "Pod"},
+		{name: "Subject"},
+		{name: "Expires"},
+		{name: "Key"},
+		{name: "TLS"},
+		{name: "Pin"},
+		{name: "SANs", wide: true},
+		{name: "Issuer", wide: true},
+		{name: "Not-Before", wide: true},
+		{name: "Not-After", wide: true},
+		{name: "Certificate", wide: true},
+		{name: "SNI", wide: true},
 		{name: "Fault", wide: true},
 	}
 	rows := make([]row, len(items))

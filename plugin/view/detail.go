@@ -174,7 +174,6 @@ func (d Detail) routes(p *page, paths []cliv1alpha1.Path) {
 func (d Detail) policies(p *page, paths []cliv1alpha1.Path) {
 	tables := map[string][][]string{}
 	gateways := map[string][]string{}
-	var order []string
 	names := map[string]int{}
 	for _, path := range paths {
 		if path.Policy == nil {
@@ -184,7 +183,6 @@ func (d Detail) policies(p *page, paths []cliv1alpha1.Path) {
 		key := fmt.Sprint(path.Policy.Name, table)
 		if tables[key] == nil {
 			tables[key] = table
-			order = append(order, key)
 			names[path.Policy.Name]++
 		}
 		if gateway := qualified(path.Gateway, path.Service.Namespace); !slices.Contains(gateways[key], gateway) {

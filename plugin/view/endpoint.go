@@ -30,7 +30,7 @@ func (d Detail) endpoints(p *page, paths []cliv1alpha1.Path) {
 		title := "ENDPOINTS"
 		switch {
 		case idle:
-			title += ", judged by the policy as written; no request reaches them"
+			title = idleEndpoints
 		case len(seen) > 0:
 			title += " as " + qualified(path.Gateway, path.Service.Namespace) + " sees them"
 		}
@@ -40,6 +40,9 @@ func (d Detail) endpoints(p *page, paths []cliv1alpha1.Path) {
 		endpointGroups(p, d.Style, d.Now, path.Endpoints, d.Wide)
 	}
 }
+
+// idleEndpoints is the title where requests are refused before they get there.
+const idleEndpoints = "ENDPOINTS, judged by the policy as written; no request reaches them"
 
 // endpointGroup is replicas that show the same certificate and verdict.
 type endpointGroup struct {

@@ -34,7 +34,7 @@ func printList(w io.Writer, columns []column, rows []row, wide, withNamespace bo
 		table.Rows = append(table.Rows, metav1.TableRow{
 			Cells: r.cells,
 			Object: runtime.RawExtension{Object: &metav1.PartialObjectMetadata{
-				ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace},
+				Namespace: r.namespace,
 			}},
 		})
 	}

@@ -50,13 +50,16 @@ func (p *page) wrapped(lead string, indent int, text string) {
 
 // rows writes aligned columns, indented; the last one is wrapped.
 func (p *page) rows(indent int, table [][]string) {
-	leads := make([][]string, len(table))
-	for i, row := range table {
-		leads[i] = append(slices.Clone(row[:len(row)-1]), "")
+	var leads [][]string
+	var lasts []string
+	for _, row := range table {
+		last := len(row) - 1
+		leads = append(leads, append(slices.Clone(row[:last]), ""))
+		lasts = append(lasts, row[last])
 	}
 	for i, lead := range aligned(leads) {
 		lead = strings.Repeat(" ", indent) + lead
-		p.wrapped(lead, width(lead), table[i][len(table[i])-1])
+		p.wrapped(lead, width(lead), lasts[i])
 	}
 }
 

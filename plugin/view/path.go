@@ -17,10 +17,20 @@ import (
 // Paths prints a table of paths.
 func Paths(w io.Writer, paths []cliv1alpha1.Path, now time.Time, wide, withNamespace bool) error {
 	columns := []column{
-		{name: "Service"}, {name: "Gateway"}, {name: "Route"}, {name: "Policy"}, {name: "Mode"}, {name: "Left"},
-		{name: "Verdict"}, {name: "Expires"}, {name: "Reason"},
-		{name: "Trust", wide: true}, {name: "Hostnames", wide: true}, {name: "Endpoints", wide: true},
-		{name: "Conditions", wide: true}, {name: "Why", wide: true},
+		{name: "Service"},
+		{name: "Gateway"},
+		{name: "Route"},
+		{name: "Policy"},
+		{name: "Mode"},
+		{name: "Left"},
+		{name: "Verdict"},
+		{name: "Expires"},
+		{name: "Reason"},
+		{name: "Trust", wide: true},
+		{name: "Hostnames", wide: true},
+		{name: "Endpoints", wide: true},
+		{name: "Conditions", wide: true},
+		{name: "Why", wide: true},
 	}
 	rows := make([]row, len(paths))
 	for i, path := range paths {

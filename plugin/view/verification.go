@@ -7,13 +7,21 @@ import (
 	"time"
 
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/assess"
 )
 
 // VerificationList prints a table of verifications.
 func VerificationList(w io.Writer, items []cliv1alpha1.Verification, wide, withNamespace bool) error {
 	columns := []column{
-		{name: "Service"}, {name: "Policy"}, {name: "Mode"}, {name: "Verdict"}, {name: "Endpoints"}, {name: "Reason"},
-		{name: "Trust", wide: true}, {name: "Gateways", wide: true}, {name: "Why", wide: true},
+		{name: "Service"},
+		{name: "Policy"},
+		{name: "Mode"},
+		{name: "Verdict"},
+		{name: "Endpoints"},
+		{name: "Reason"},
+		{name: "Trust", wide: true},
+		{name: "Gateways", wide: true},
+		{name: "Why", wide: true},
 	}
 	rows := make([]row, len(items))
 	for i, item := range items {
@@ -65,13 +73,14 @@ func (v Verified) Print(w io.Writer, item cliv1alpha1.Verification) error {
 	p.wrapped("  ", 2, subject)
 	p.blank()
 	verdict(p, v.Style, item.Verdict)
-	if item.Verdict.Strict != "" {
-		p.line("  strict verification: ", word(item.Verdict.Strict), " (--ignore-mode shows its checks)")
-	}
 	fix(p, item.Verdict.Fix, true)
 	if len(item.Endpoints) > 0 {
 		p.blank()
-		p.line(v.Style.bold("ENDPOINTS"))
+		title := "ENDPOINTS"
+		if item.Verdict.Result == assess.Refused {
+			title = idleEndpoints
+		}
+		p.line(v.Style.bold(title))
 		endpointGroups(p, v.Style, v.Now, item.Endpoints, true)
 	}
 	return p.printTo(w)
