@@ -12,9 +12,9 @@ import (
 
 // answer is one request of the traffic.
 type answer struct {
-	// sent is when the client began to send it.
-	sent   time.Time
-	status int
+	// sent is when the client began to send it, answered when it had the answer.
+	sent, answered time.Time
+	status         int
 	// reused says that the connection had served a request before.
 	reused bool
 	http2  bool
@@ -91,6 +91,7 @@ func (tr *traffic) run(
 			_ = response.Body.Close()
 			a.status = response.StatusCode
 		}
+		a.answered = time.Now()
 		a.reused = before > 0 && connections.count() == before
 		if ctx.Err() != nil {
 			return

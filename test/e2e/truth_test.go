@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/operator/loop"
+)
+
+// claim is what the status file said over a span of time: from the end of the
+// first to the start of the last of the reads that found the same.
+type claim struct {
+	from, to   time.Time
+	degraded   string
+	programmed bool
+	generation int64
+}
+
+// watch samples the status file continuously.
+func (w *world) watch(ctx context.Context) (claims func() []claim) {
+	var list []claim
+	var watching sync.WaitGroup
+	ctx, stop := context.WithCancel(ctx)
+	watching.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			started := time.Now()
+			c := w.claim()
+			if last := len(list) - 1; last >= 0 && list[last].same(c) {
+				list[last].to = started
+			} else {
+				c.from = time.Now()
+				list = append(list, c)
+			}
+		}
+	})
+	end := sync.OnceFunc(func() { stop(); watching.Wait() })
+	w.t.Cleanup(end)
+	return func() []claim {
+		end()
+		return list
+	}
+}
+
+func (c claim) same(other claim) bool {
+	return c.degraded == other.degraded && c.programmed == other.programmed && c.generation == other.generation
+}
+
+func (w *world) claim() claim {
+	var c claim
+	status, _, _ := readStatus[gatewayv1.PolicyStatus](w, "BackendTLSPolicy", "api")
+	for _, ancestor := range status.Ancestors {
+		for _, condition := range ancestor.Conditions {
+			switch condition.Type {
+			case "SecurityDegraded":
+				c.degraded = string(condition.Status)
+			case "Programmed":
+				c.programmed = condition.Status == "True"
+				c.generation = condition.ObservedGeneration
+			}
+		}
+	}
+	return c
+}
+
+// TestStatusTellsTheTruthAtEveryMoment switches between strict and skip under
+// traffic. Only a mode admits the backend, so every 200 is an unverified
+// answer: no request that was sent and answered within a span in which status
+// said SecurityDegraded=False may be one.
+func TestStatusTellsTheTruthAtEveryMoment(t *testing.T) {
+	f, w := worldWithMode(t)
+	w.start()
+	w.eventually("503 at first", func() bool {
+		return w.programmed("api") && w.get("api.test") == http.StatusServiceUnavailable
+	})
+	claims := w.watch(t.Context())
+	tr := w.traffic("api.test")
+	for range 5 {
+		w.write("policy.yaml", policy("api", f.trusted, f.mode("InsecureSkipVerification")))
+		tr.both(w, time.Now(), http.StatusOK)
+		w.write("policy.yaml", policy("api", f.trusted, nil))
+		tr.both(w, time.Now(), http.StatusServiceUnavailable)
+		w.eventually("SecurityDegraded=False again", func() bool {
+			return w.policyCondition("api", "SecurityDegraded").Status == "False"
+		})
+	}
+	tr.end()
+	all := tr.since(time.Time{})
+	for _, c := range claims() {
+		for _, a := range all {
+			if !a.sent.After(c.from) || !a.answered.Before(c.to) {
+				continue
+			}
+			if a.status == http.StatusOK && c.degraded == "False" {
+				t.Errorf("an unverified answer %s into a span of %s in which SecurityDegraded was False",
+					a.sent.Sub(c.from), c.to.Sub(c.from))
+			}
+		}
+	}
+	if len(claims()) < 10 {
+		t.Errorf("only %d different claims were seen in ten changes", len(claims()))
+	}
+}
+
+// TestNothingIsLoosenedBeforeStatusSaysSo holds statuses back.
+func TestNothingIsLoosenedBeforeStatusSaysSo(t *testing.T) {
+	f, w := worldWithMode(t)
+	gate := &held{open: true}
+	w.assemble(func(sink loop.StatusSink) loop.StatusSink { gate.StatusSink = sink; return gate })
+	w.eventually("503 at first", func() bool {
+		return w.programmed("api") && w.get("api.test") == http.StatusServiceUnavailable
+	})
+	gate.hold()
+	w.write("policy.yaml", policy("api", f.trusted, f.mode("InsecureSkipVerification")))
+	// That the operator has read the mode shows in what it wants to say.
+	w.eventually("the operator wants to say SecurityDegraded=True", gate.wantsDegraded)
+	tr := w.traffic("api.test")
+	held := time.Now()
+	tr.both(w, held.Add(time.Second), http.StatusServiceUnavailable)
+	tr.none(t, held, http.StatusOK, "status was held back")
+	tr.end()
+	gate.release()
+	w.open()
+	// Tightening does not wait for status.
+	gate.hold()
+	w.write("policy.yaml", policy("api", f.trusted, nil))
+	strict := time.Now().Add(time.Second)
+	tr = w.traffic("api.test")
+	tr.both(w, strict, http.StatusServiceUnavailable)
+	tr.none(t, strict, http.StatusOK, "the mode was taken out while status was held back")
+	if got := w.policyCondition("api", "SecurityDegraded").Status; got != "True" {
+		t.Errorf("SecurityDegraded is %s though no status was let through", got)
+	}
+	gate.release()
+	w.eventually("SecurityDegraded=False", func() bool {
+		return w.policyCondition("api", "SecurityDegraded").Status == "False"
+	})
+}
+
+// wantsDegraded says whether what is held back says SecurityDegraded=True.
+func (h *held) wantsDegraded() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, report := range h.latest {
+		if key.Kind != "BackendTLSPolicy" {
+			continue
+		}
+		for _, ancestor := range report.Ancestors {
+			for _, condition := range ancestor.Conditions {
+				if condition.Type == "SecurityDegraded" && condition.Status == "True" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
