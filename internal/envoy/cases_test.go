@@ -284,11 +284,14 @@ func redirectsCase() model.Gateway {
 			redirect("/", model.Redirect{Path: prefix("/all")}),
 		),
 	)
-	g.Listeners = append(g.Listeners, model.Listener{
-		Port: 10080, Protocol: model.HTTP, Servers: []model.Server{{Name: "privileged", Hosts: []model.VirtualHost{
-			host("", redirect("/", model.Redirect{Hostname: "other.example.com"})),
-		}}},
-	})
+	elsewhere := []model.Server{{Hosts: []model.VirtualHost{
+		host("", redirect("/", model.Redirect{Hostname: "other.example.com"})),
+	}}}
+	g.Listeners = append(
+		g.Listeners,
+		model.Listener{Port: 10080, Declared: 80, Protocol: model.HTTP, Servers: elsewhere},
+		model.Listener{Port: 10081, Declared: 10081, Protocol: model.HTTP, Servers: elsewhere},
+	)
 	return g
 }
 

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -40,16 +41,8 @@ func (t *translation) newPort(l model.Listener) port {
 	return p
 }
 
-// declared is the port of the Gateway's spec, by which clients know the
-// listener. Privileged ports are served 10000 above; that some Gateway
-// declares a port of that range itself is not told apart.
-func (p port) declared() int32 {
-	const moved, privileged = 10000, 1024
-	if p.Port > moved && p.Port < moved+privileged {
-		return p.Port - moved
-	}
-	return p.Port
-}
+// declared is the port by which clients know the listener.
+func (p port) declared() int32 { return cmp.Or(p.Declared, p.Port) }
 
 // owner is the hostname of the server that takes a host, or every host of a
 // wildcard: the most specific one that covers it.

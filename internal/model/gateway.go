@@ -35,7 +35,10 @@ const (
 // Listener is one bound port.
 type Listener struct {
 	// Port is what Envoy binds: privileged Gateway ports are moved up by 10000.
-	Port     int32
+	Port int32
+	// Declared is the port of the Gateway's spec, by which clients know the
+	// listener; 0 where it is Port.
+	Declared int32
 	Protocol Protocol
 	// Servers are the Gateway's listeners on this port, sorted by Name. Of
 	// several, the one with the most specific hostname takes a request, and no

@@ -88,6 +88,7 @@ func (g *gatewayNode) clusters() map[string]string {
 func (g *gatewayNode) ownShare() string {
 	type server struct {
 		Port         int32
+		Declared     int32
 		Protocol     model.Protocol
 		Name         string
 		Hostname     string
@@ -97,7 +98,9 @@ func (g *gatewayNode) ownShare() string {
 	for _, listener := range g.model.Listeners {
 		for i := range listener.Servers {
 			s := &listener.Servers[i]
-			servers = append(servers, server{listener.Port, listener.Protocol, s.Name, s.Hostname, s.Certificates})
+			servers = append(servers, server{
+				listener.Port, listener.Declared, listener.Protocol, s.Name, s.Hostname, s.Certificates,
+			})
 		}
 	}
 	return model.Digest(g.key, g.model.Address, g.model.ExclusivePorts, servers)
@@ -108,6 +111,7 @@ func (c *compiledRoute) share() string {
 	type place struct {
 		Listener string
 		Port     int32
+		Declared int32
 		Served   bool
 		Hosts    []gwapi.Intersection
 	}
@@ -117,7 +121,10 @@ func (c *compiledRoute) share() string {
 	}
 	places := make([]place, len(c.bindings))
 	for i, bound := range c.bindings {
-		places[i] = place{string(bound.listener.spec.Name), bound.listener.bound, bound.listener.served(), bound.hosts}
+		listener := bound.listener
+		places[i] = place{
+			string(listener.spec.Name), listener.bound, listener.spec.Port, listener.served(), bound.hosts,
+		}
 	}
 	rules := make([]rule, len(c.rules))
 	for i := range c.rules {

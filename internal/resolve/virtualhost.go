@@ -43,7 +43,7 @@ func (g *gatewayNode) buildListeners() []model.Listener {
 			continue
 		}
 		if ports[l.bound] == nil {
-			ports[l.bound] = &model.Listener{Port: l.bound, Protocol: l.protocol()}
+			ports[l.bound] = &model.Listener{Port: l.bound, Declared: l.spec.Port, Protocol: l.protocol()}
 		}
 		ports[l.bound].Servers = append(ports[l.bound].Servers, model.Server{
 			Name:         string(l.spec.Name),
