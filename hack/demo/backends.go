@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -23,8 +24,8 @@ type backends struct {
 }
 
 // startBackends finds addresses and serves the certificate there.
-func startBackends(n int, certificate tls.Certificate) (*backends, error) {
-	listeners, err := listenTogether(n)
+func startBackends(ctx context.Context, n int, certificate tls.Certificate) (*backends, error) {
+	listeners, err := listenTogether(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +39,11 @@ func startBackends(n int, certificate tls.Certificate) (*backends, error) {
 
 // restart serves another certificate at the same addresses. Like a pod that
 // restarts, it ends the connections made under the old one.
-func (b *backends) restart(certificate tls.Certificate) error {
+func (b *backends) restart(ctx context.Context, certificate tls.Certificate) error {
 	b.close()
 	var listeners []net.Listener
 	for _, address := range b.addresses {
-		listener, err := net.Listen("tcp", address.String())
+		listener, err := listen(ctx, address.String())
 		if err != nil {
 			return fmt.Errorf("restarting backend %s: %w", address, err)
 		}
@@ -80,14 +81,18 @@ func (b *backends) close() {
 	b.serving.Wait()
 }
 
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+}
+
 // listenTogether finds n loopback addresses with a common free port.
-func listenTogether(n int) ([]net.Listener, error) {
+func listenTogether(ctx context.Context, n int) ([]net.Listener, error) {
 	var faults []error
 	for range 20 {
 		listeners := make([]net.Listener, 0, n)
 		port := "0"
 		for range n {
-			listener, err := net.Listen("tcp", net.JoinHostPort(randomLoopback().String(), port))
+			listener, err := listen(ctx, net.JoinHostPort(randomLoopback().String(), port))
 			if err != nil {
 				faults = append(faults, err)
 				break

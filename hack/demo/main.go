@@ -54,7 +54,7 @@ func run(ctx context.Context) (err error) {
 	if o.envoy == "" {
 		return errors.New("--envoy is missing: run `make demo`, which gets Envoy first")
 	}
-	w, err := newWorld(o.root)
+	w, err := newWorld(ctx, o.root)
 	if err != nil {
 		return err
 	}

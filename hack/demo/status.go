@@ -81,11 +81,12 @@ func (w *world) request(ctx context.Context) int {
 // digest covers every manifest, to see that a refused command changed none.
 func (w *world) digest() (string, error) {
 	hash := sha256.New()
-	err := filepath.WalkDir(w.dir, func(path string, entry fs.DirEntry, err error) error {
+	dir := os.DirFS(w.dir)
+	err := fs.WalkDir(dir, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(entry.Name(), ".") && path != w.dir {
+		if strings.HasPrefix(entry.Name(), ".") && path != "." {
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
@@ -94,7 +95,7 @@ func (w *world) digest() (string, error) {
 		if entry.IsDir() {
 			return nil
 		}
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(dir, path)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ type story struct {
 type step struct {
 	title string
 	// before happens first, and says what; nil for nothing.
-	before func() error
+	before func(ctx context.Context) error
 	// commands are run in order; every one but the last must succeed.
 	commands [][]string
 	// refused says that the last command must fail and change no file.
@@ -63,7 +63,7 @@ func (s *story) steps() []step {
 		},
 		{
 			title:    "(e) The gateway operator allows it for at most an hour; the same command again",
-			before:   func() error { return s.world.allow(true) },
+			before:   func(context.Context) error { return s.world.allow(true) },
 			commands: [][]string{skipOn(), {"inspect", "svc/api", "-o", "table"}},
 			status:   200,
 			shows:    "SecurityDegraded",
@@ -111,7 +111,7 @@ func (s *story) show(ctx context.Context, step step) error {
 	box := newBox(s.out, step.title)
 	defer box.close()
 	if step.before != nil {
-		if err := step.before(); err != nil {
+		if err := step.before(ctx); err != nil {
 			return err
 		}
 	}

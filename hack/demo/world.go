@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
+	_ "embed"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,8 +14,6 @@ import (
 	"strings"
 	"text/template"
 	"time"
-
-	_ "embed"
 
 	"github.com/backendtls/backendtls/test/pki"
 )
@@ -36,7 +36,7 @@ type world struct {
 
 // newWorld makes a directory of its own, so that two demos can run at once:
 // each has its own random loopback addresses, and ports that are free there.
-func newWorld(root string) (*world, error) {
+func newWorld(ctx context.Context, root string) (*world, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("making the demo's directory: %w", err)
 	}
@@ -45,21 +45,21 @@ func newWorld(root string) (*world, error) {
 		return nil, fmt.Errorf("making the demo's directory: %w", err)
 	}
 	w := &world{dir: dir}
-	if err := w.fill(); err != nil {
+	if err := w.fill(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
 }
 
-func (w *world) fill() error {
+func (w *world) fill(ctx context.Context) error {
 	identity, err := selfSigned(pki.Request{Name: "api", DNS: []string{hostname}})
 	if err != nil {
 		return err
 	}
-	if w.backends, err = startBackends(2, identity.TLS()); err != nil {
+	if w.backends, err = startBackends(ctx, 2, identity.TLS()); err != nil {
 		return err
 	}
-	if w.gateway, err = freeAddress(); err != nil {
+	if w.gateway, err = freeAddress(ctx); err != nil {
 		return err
 	}
 	authority, err := selfSigned(pki.Request{Name: "Demo CA, not the issuer of the backend's certificate", CA: true})
@@ -78,12 +78,12 @@ func (w *world) fill() error {
 }
 
 // newKey restarts the backends with a new self-signed certificate and key.
-func (w *world) newKey() error {
+func (w *world) newKey(ctx context.Context) error {
 	identity, err := selfSigned(pki.Request{Name: "api", DNS: []string{hostname}})
 	if err != nil {
 		return err
 	}
-	return w.backends.restart(identity.TLS())
+	return w.backends.restart(ctx, identity.TLS())
 }
 
 // selfSigned is valid from a minute ago, for three months.
@@ -134,9 +134,9 @@ func (w *world) close() error {
 }
 
 // freeAddress finds a loopback address and a port that nobody listens on.
-func freeAddress() (netip.AddrPort, error) {
+func freeAddress(ctx context.Context) (netip.AddrPort, error) {
 	address := randomLoopback()
-	listener, err := net.Listen("tcp", net.JoinHostPort(address.String(), "0"))
+	listener, err := listen(ctx, net.JoinHostPort(address.String(), "0"))
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("finding a free port on %s: %w", address, err)
 	}

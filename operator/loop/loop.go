@@ -200,7 +200,7 @@ func (l *Loop) observe() snapshot.Observed {
 		}
 	}
 	for gateway, gone := range ledger {
-		if _, any := expected[gateway]; any {
+		if _, some := expected[gateway]; some {
 			continue
 		}
 		for _, e := range gone {

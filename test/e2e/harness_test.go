@@ -73,7 +73,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	// Not t.TempDir: its path has the test's name, and a socket's path has at
 	// most 107 bytes.
-	runtime, err := os.MkdirTemp("", "e2e")
+	runtime, err := os.MkdirTemp("", "e2e") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
