@@ -10,6 +10,9 @@ type Gateway struct {
 	// ExclusivePorts makes a port that somebody else holds a refusal (standalone)
 	// instead of a port shared by SO_REUSEPORT.
 	ExclusivePorts bool
+	// Unresolved says that GatewayParameters it refers to cannot be used: a
+	// running fleet is left as it is, and none is started.
+	Unresolved bool
 	// Listeners are sorted by Port.
 	Listeners []Listener
 	// Backends are sorted by Name; one Envoy cluster each.

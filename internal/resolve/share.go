@@ -21,6 +21,7 @@ func (b *builder) buildModels(policies *tlsPolicies) map[gwapi.Key]model.Gateway
 		node.model = model.Gateway{
 			Key:            node.key,
 			ExclusivePorts: b.snap.Site.Standalone,
+			Unresolved:     node.parameters.Fault != "",
 			Listeners:      node.buildListeners(),
 		}
 		if node.address.ip.IsValid() {

@@ -30,8 +30,8 @@ func (l *Loop) build(snap *snapshot.Snapshot) (result resolve.Result, whole bool
 		one, err := tryBuild(&alone)
 		if err != nil {
 			l.withdraw(key, err)
-			// It is still ours: it keeps its Envoy, listeners and routes.
-			result.Gateways[key] = model.Gateway{Key: key, Digest: unknown}
+			// It is still ours: it keeps its Envoy, listeners and routes, if any.
+			result.Gateways[key] = model.Gateway{Key: key, Digest: unknown, Unresolved: true}
 			continue
 		}
 		if built, ours := one.Gateways[key]; ours {

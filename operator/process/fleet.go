@@ -56,6 +56,7 @@ type Fleet struct {
 	changes chan struct{}
 
 	mu       sync.Mutex
+	// desired says of each Gateway whether an Envoy may be started for it.
 	desired  map[gwapi.Key]bool
 	children map[int]identity
 }
@@ -98,11 +99,12 @@ func New(config Config) *Fleet {
 }
 
 // Put says which Gateways must have an Envoy from now on. It never blocks. Of
-// a Gateway only its key matters here: the rest reaches Envoy over xDS.
+// a Gateway only its key matters here, and whether it is Unresolved: then a
+// running Envoy stays and none is started. The rest reaches Envoy over xDS.
 func (f *Fleet) Put(gateways map[gwapi.Key]model.Gateway) {
 	desired := make(map[gwapi.Key]bool, len(gateways))
-	for key := range gateways {
-		desired[key] = true
+	for key, gateway := range gateways {
+		desired[key] = !gateway.Unresolved
 	}
 	f.mu.Lock()
 	f.desired = desired
@@ -187,12 +189,12 @@ func (f *Fleet) reconcile(running map[gwapi.Key]context.CancelFunc) []gwapi.Key 
 	desired := f.desired
 	f.mu.Unlock()
 	for key, stop := range running {
-		if !desired[key] {
+		if _, keep := desired[key]; !keep {
 			stop()
 		}
 	}
 	missing := slices.SortedFunc(maps.Keys(desired), gwapi.CompareKeys)
-	return slices.DeleteFunc(missing, func(key gwapi.Key) bool { return running[key] != nil })
+	return slices.DeleteFunc(missing, func(key gwapi.Key) bool { return running[key] != nil || !desired[key] })
 }
 
 // add enters a child while it starts: the lock is held from before the process

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/operator/process"
 )
 
@@ -46,6 +47,23 @@ func TestEachGatewayHasAnEnvoyWhileItIsWanted(t *testing.T) {
 	h.end()
 	if envoys := h.Envoys(); len(envoys) != 0 || !gone(apiPID) {
 		t.Errorf("after Run: Envoys = %v, want none", envoys)
+	}
+}
+
+func TestAnUnresolvedGatewayKeepsItsEnvoyAndGetsNone(t *testing.T) {
+	h := run(t, fake(t, "serve"))
+	h.Put(gateways(web))
+	name, _ := h.envoy(web)
+	other := gwapi.KeyOf(gwapi.KindGateway, "default", "other")
+	h.Put(map[gwapi.Key]model.Gateway{web: {Key: web, Unresolved: true}, other: {Key: other, Unresolved: true}})
+	// Third is started after the two were looked at.
+	third := gwapi.KeyOf(gwapi.KindGateway, "default", "third")
+	h.Put(map[gwapi.Key]model.Gateway{
+		web: {Key: web, Unresolved: true}, other: {Key: other, Unresolved: true}, third: {Key: third},
+	})
+	h.envoy(third)
+	if got := h.Envoys(); !slices.Equal(got[web], []string{name}) || len(got[other]) > 0 {
+		t.Errorf("Envoys are %v, want %s for %s and none for %s", got, name, web, other)
 	}
 }
 
