@@ -79,8 +79,11 @@ func Read(path string) (File, fs.FileInfo, error) {
 }
 
 // Explain is the one-line form of an error about path, without the name of
-// the system call.
+// the system call and whatever other names it was given.
 func Explain(path string, err error) error {
+	if linkError, ok := errors.AsType[*os.LinkError](err); ok {
+		err = linkError.Err
+	}
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathError.Err
 	}

@@ -94,6 +94,11 @@ func definitionOf(group, kind string) *definition {
 	return &definitions[i]
 }
 
+// isGroup says whether kinds of that group are read.
+func isGroup(group string) bool {
+	return slices.ContainsFunc(definitions, func(d definition) bool { return d.group == group })
+}
+
 // definitionOfKind is the definition of a kind, nil for an unknown one.
 func definitionOfKind(kind gwapi.Kind) *definition {
 	i := slices.IndexFunc(definitions, func(d definition) bool { return d.kind == kind })

@@ -98,6 +98,11 @@ func (r *reader) objects(node *yaml.Node, document, item int, implied schema.Gro
 		return r.list(items, document, gvk)
 	}
 	definition := definitionOf(gvk.Group, gvk.Kind)
+	if definition == nil && isGroup(gvk.Group) && child(node, "metadata") == nil {
+		// Every object of these groups has metadata: this one is half written,
+		// perhaps in the middle of its kind.
+		return faultf(node.Line, "the %s %s has no metadata", gvk.GroupVersion(), gvk.Kind)
+	}
 	if definition == nil {
 		r.parsed.Ignored[gvk.GroupKind().String()]++
 		return nil

@@ -154,22 +154,30 @@ func sweep(dir string) error {
 
 // replace writes a file by renaming: a reader sees the old content or the new.
 // A durable one survives the loss of power right afterwards.
-func replace(path string, data []byte, durable bool) (err error) {
+func replace(path string, data []byte, durable bool) error {
+	if err := rewrite(path, data, durable); err != nil {
+		return manifest.Explain(path, err)
+	}
+	return nil
+}
+
+func rewrite(path string, data []byte, durable bool) error {
 	file, err := os.CreateTemp(filepath.Dir(path), temporary)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
 	_, err = file.Write(data)
 	if err == nil && durable {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
+	if closed := file.Close(); err == nil {
+		err = closed
 	}
-	return os.Rename(file.Name(), path)
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name()) // The next start sweeps it otherwise.
+	}
+	return err
 }
