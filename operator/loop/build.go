@@ -17,7 +17,7 @@ import (
 // unknown, so they answer 500) and the others go on. Statuses are then not
 // whole and stay as they are.
 func (l *Loop) build(snap *snapshot.Snapshot) (result resolve.Result, whole bool) {
-	result, err := tryBuild(snap)
+	result, err := l.try(snap)
 	if err == nil {
 		return result, true
 	}
@@ -27,7 +27,7 @@ func (l *Loop) build(snap *snapshot.Snapshot) (result resolve.Result, whole bool
 		key := gwapi.KeyOf(gwapi.KindGateway, gateway.Namespace, gateway.Name)
 		alone := *snap
 		alone.Gateways = snapshot.NewObjects(gateway)
-		one, err := tryBuild(&alone)
+		one, err := l.try(&alone)
 		if err != nil {
 			l.withdraw(key, err)
 			// It is still ours: it keeps its Envoy, listeners and routes, if any.
@@ -45,13 +45,13 @@ func (l *Loop) build(snap *snapshot.Snapshot) (result resolve.Result, whole bool
 // unknown is the digest of a Gateway that could not be built.
 const unknown = "unknown"
 
-func tryBuild(snap *snapshot.Snapshot) (result resolve.Result, err error) {
+func (l *Loop) try(snap *snapshot.Snapshot) (result resolve.Result, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("building: %v\n%s", cause, debug.Stack())
 		}
 	}()
-	return resolve.Build(snap), nil
+	return l.decide(snap), nil
 }
 
 // withdraw takes every cluster from a Gateway whose trust is unknown.

@@ -10,6 +10,7 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
+	"github.com/backendtls/backendtls/internal/resolve"
 	"github.com/backendtls/backendtls/internal/snapshot"
 )
 
@@ -69,6 +70,11 @@ type Loop struct {
 	published map[gwapi.Key]publication
 	// faults are what of each Gateway could not be translated.
 	faults map[gwapi.Key][]envoy.Fault
+
+	// decide and translate are resolve.Build and envoy.Translate; tests of what
+	// happens when these misbehave put others here.
+	decide    func(*snapshot.Snapshot) resolve.Result
+	translate func(model.Gateway) (envoy.Resources, []envoy.Fault)
 }
 
 // publication is what the publisher was last given for a Gateway.
@@ -93,6 +99,8 @@ func New(config Config) *Loop {
 		Config:    config,
 		published: map[gwapi.Key]publication{},
 		faults:    map[gwapi.Key][]envoy.Fault{},
+		decide:    resolve.Build,
+		translate: envoy.Translate,
 	}
 }
 

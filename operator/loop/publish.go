@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/backendtls/backendtls/internal/envoy"
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 )
@@ -19,7 +18,7 @@ func (l *Loop) publish(key gwapi.Key, gateway model.Gateway) bool {
 		known && last.digest == gateway.Digest && maps.Equal(last.shares, gateway.Shares) {
 		return false
 	}
-	resources, faults := envoy.Translate(gateway)
+	resources, faults := l.translate(gateway)
 	for _, fault := range faults {
 		l.Log.Error("left out, requests to it answer 500", "gateway", key.String(),
 			"object", fault.Object.String(), "resource", fault.Resource, "fault", fault.Message, "stack", fault.Stack)
