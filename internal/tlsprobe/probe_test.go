@@ -333,6 +333,57 @@ func TestAConnectionWithoutDeadlinesIsBoundedToo(t *testing.T) {
 	}
 }
 
+func TestAServerThatStopsReadingIsBoundedToo(t *testing.T) {
+	ours, theirs := net.Pipe()
+	served := make(chan error, 1)
+	go func() { served <- tls.Server(theirs, configOf(identity(t, "a"))).Handshake() }()
+	p := prober(time.Second)
+	p.Dial = func(context.Context, string, string) (net.Conn, error) { return deaf{ours}, nil }
+	// Nobody reads the close_notify, and the pipe holds nothing.
+	if seen := p.Probe(t.Context(), model.Endpoint{}, "a"); seen.Fault != "" || len(seen.Chain) != 1 {
+		t.Errorf("%q %s", seen.Fault, seen.Err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if err := theirs.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// tee keeps what a connection yields.
+type tee struct {
+	net.Conn
+	got []byte
+}
+
+func (c *tee) Read(buffer []byte) (int, error) {
+	n, err := c.Conn.Read(buffer)
+	c.got = append(c.got, buffer[:n]...)
+	return n, err
+}
+
+func TestTheEndIsAnnouncedAndNothingElseSent(t *testing.T) {
+	config := configOf(identity(t, "a"))
+	sent := make(chan []byte, 1)
+	endpoint := listen(t, func(conn net.Conn) {
+		kept := &tee{Conn: conn}
+		_, _ = io.Copy(io.Discard, tls.Server(kept, config))
+		sent <- kept.got
+	})
+	prober(5*time.Second).Probe(t.Context(), endpoint, "a")
+	encrypted := 0
+	for rest := <-sent; len(rest) >= 5; {
+		if rest[0] == 23 { // application_data, which is every encrypted record of TLS 1.3
+			encrypted++
+		}
+		rest = rest[min(len(rest), 5+int(rest[3])<<8+int(rest[4])):]
+	}
+	if encrypted != 2 {
+		t.Errorf("the probe sent %d encrypted records, want Finished and close_notify", encrypted)
+	}
+}
+
 func TestACertificateThatNobodyCanParseIsTold(t *testing.T) {
 	good := identity(t, "a")
 	pair := good.TLS()
@@ -371,4 +422,31 @@ func TestProbesRunConcurrently(t *testing.T) {
 		})
 	}
 	probes.Wait()
+}
+
+// FuzzProbe answers the hello with anything: no panic, and what is no handshake
+// always has a fault that can be shown.
+func FuzzProbe(f *testing.F) {
+	for _, seed := range []string{
+		"", "HTTP/1.1 400", "220 ", "J\x00\x00\x00\n",
+		"\x15\x03\x03\x00\x02\x02\x28", "\x16",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, words []byte) {
+		ours, theirs := net.Pipe()
+		var server sync.WaitGroup
+		server.Go(func() {
+			_, _ = theirs.Read(make([]byte, 4096))
+			_, _ = theirs.Write(words)
+			_ = theirs.Close()
+		})
+		p := prober(5 * time.Second)
+		p.Dial = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
+		seen := p.Probe(t.Context(), model.Endpoint{}, "a")
+		server.Wait()
+		if seen.Fault == "" || seen.Err == "" || strings.ContainsAny(seen.Err, "\r\n\x00\x1b") {
+			t.Errorf("%q: %q %q", words, seen.Fault, seen.Err)
+		}
+	})
 }

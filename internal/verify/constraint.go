@@ -95,15 +95,15 @@ func readSubtrees(content []byte) ([]generalName, error) {
 // name, email addresses in it, and the subject alternative names.
 func (c constraints) judge(cert *certificate, budget *int) error {
 	names := cert.altNames()
+	*budget -= (len(cert.Subject.Names) + len(names)) * (len(c.permitted) + len(c.excluded))
+	if *budget < 0 {
+		return errors.New("too many names and constraints to compare")
+	}
 	if len(cert.Subject.Names) > 0 {
 		names = append(names, generalName{kind: nameDirectory, value: cert.RawSubject})
 	}
 	for _, address := range subjectValues(cert.Certificate, oidEmailAddress) {
 		names = append(names, generalName{kind: nameEmail, value: []byte(address), ofSubject: true})
-	}
-	*budget -= len(names) * (len(c.permitted) + len(c.excluded))
-	if *budget < 0 {
-		return errors.New("too many names and constraints to compare")
 	}
 	for _, name := range names {
 		if err := c.admit(name); err != nil {

@@ -40,6 +40,23 @@ func commonName(tag byte, value string) []byte {
 	return tlv(0x30, tlv(0x31, tlv(0x30, []byte{6, 3, 0x55, 4, 3}, text(tag, value))))
 }
 
+// attributes is a Name of one relative name with several attributes; the order is
+// that of DER if the shorter comes first.
+func attributes(parts ...[]byte) []byte { return tlv(0x30, tlv(0x31, parts...)) }
+
+func organization(value string) []byte {
+	return tlv(0x30, []byte{6, 3, 0x55, 4, 10}, text(0x13, value))
+}
+
+func common(value string) []byte { return tlv(0x30, []byte{6, 3, 0x55, 4, 3}, text(0x13, value)) }
+
+// address is a Name of an emailAddress attribute.
+func address(value string) []byte {
+	return attributes(tlv(0x30, []byte{6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1}, text(0x16, value)))
+}
+
+func subject(name []byte) func(*pki.Request) { return func(r *pki.Request) { r.RawSubject = name } }
+
 func extended(isCritical bool, value []byte, id ...int) func(*pki.Request) {
 	return func(r *pki.Request) {
 		r.Extensions = append(r.Extensions, pkix.Extension{
@@ -101,6 +118,8 @@ func encodingRows(w world) []row {
 		server := w.leaf(renamed(root, subject))
 		return presents(name, server, nil, anchored(root), want)
 	}
+	wide := w.authority("", subject(attributes(common("cdef"), organization("a   b"))), noKeyUsage)
+	narrow := renamed(wide, attributes(organization("a b"), common("cdef")))
 	serial := w.authority("by serial", func(r *pki.Request) { r.Serial = 5 })
 	rsa := w.authority("rsa", key(pki.RSA2048))
 	sha1 := func(r *pki.Request) { r.SignatureAlgorithm = x509.SHA1WithRSA }
@@ -111,6 +130,7 @@ func encodingRows(w world) []row {
 		rooted("an issuer's name with other white space", commonName(0x13, " Root CA "), yes),
 		rooted("an issuer's name as BMPString", commonName(0x1e, "\x00R\x00o\x00o\x00t\x00 \x00C\x00A"), yes),
 		rooted("an issuer's name without its space", commonName(0x13, "RootCA"), no),
+		presents("an issuer's name whose parts sort otherwise", w.leaf(narrow), nil, anchored(wide), yes),
 		rooted("another issuer's name", commonName(0x13, "Boot CA"), no),
 		serves("an authority's name and serial number", w.leaf(serial, issuedBy(serial.Certificate.RawIssuer, 5)),
 			anchored(serial), yes),
@@ -165,7 +185,17 @@ func subtreeRows(w world) []row {
 		rows = append(rows, serves("excluding "+c.name, w.leaf(root, uris), anchored(root), c.want))
 	}
 	spiffe := w.authority("root", permitsNames(uriName("example.com")))
+	noOps := w.authority("root", excludesNames(mailName("ops@example.com")))
+	crowd, crowdOut := w.authority("root", permits(append(manyNames(998), "example.com", "example.org")...)),
+		w.authority("root", permits(append(manyNames(1098), "example.com", "example.org")...))
 	return append(rows,
+		serves("excluding a subject's mailbox", w.leaf(noOps, subject(address("Ops@example.com"))),
+			anchored(noOps), no),
+		serves("excluding another subject's mailbox", w.leaf(noOps, subject(address("dev@example.com"))),
+			anchored(noOps), yes),
+		serves("a million comparisons", w.leaf(crowd, dns(append(manyNames(998), host)...)), anchored(crowd), yes),
+		serves("more than a million comparisons", w.leaf(crowdOut, dns(append(manyNames(998), host)...)),
+			anchored(crowdOut), no),
 		serves("constrained, a URI without a host", w.leaf(spiffe, altNames(dnsName(host), uriName("urn:x:y"))),
 			anchored(spiffe), no),
 		serves("constrained, a URI with an address", w.leaf(spiffe, altNames(dnsName(host),

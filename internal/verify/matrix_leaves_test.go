@@ -182,10 +182,15 @@ func constraintRows(w world) []row {
 	}
 	root := w.authority("root", permits("example.com"))
 	wild := w.authority("wild", excludes("secret.example.com"))
+	sameName := func(r *pki.Request) { r.Name, r.DNS = "root", []string{"api.example.org"} }
+	numbered := w.authority("root", permits("example.com"), func(r *pki.Request) { r.Serial = 5 })
 	nameless := w.leaf(root, dns(), func(r *pki.Request) { r.Name = host })
 	decorated := w.leaf(root, dns(), func(r *pki.Request) { r.Name = "A Decoration" })
 	return append(rows,
 		serves("a wildcard that covers an excluded name", w.leaf(wild, dns("*.example.com")), anchored(wild), no),
+		serves("constraints bind a leaf of the issuer's name", w.leaf(root, sameName), skipName(anchored(root)), no),
+		serves("constraints do not bind an intermediate of the issuer's name",
+			w.leaf(w.middle(numbered, sameName, issuedBy(numbered.Certificate.RawIssuer, 5))), anchored(numbered), yes),
 		serves("constraints and a host as common name", nameless, skipName(anchored(root)), no),
 		serves("constraints and a decorative common name", decorated, skipName(anchored(root)), yes))
 }

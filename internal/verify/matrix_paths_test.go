@@ -207,7 +207,14 @@ func anchorRows(w world) []row {
 	under, direct := w.leaf(middle), w.leaf(root)
 	impostor := w.authority("root")
 	self := w.selfSigned()
+	twin, forger := w.authority("twin", identified("id")), w.authority("twin", identified("id"))
+	underTwin := w.middle(twin)
 	return []row{
+		serves("an authority that only names itself like the issuer does not do", w.leaf(twin), anchored(forger),
+			verify.UntrustedIssuer),
+		serves("nor above an intermediate", w.leaf(underTwin), anchored(forger), verify.UntrustedIssuer),
+		presents("nor is another one tried after it", w.leaf(twin), nil, anchored(forger, twin),
+			verify.UntrustedIssuer),
 		serves("a leaf and its intermediate lead to the root", under, anchored(root), verify.Verified),
 		presents("without its intermediate a leaf leads nowhere", under, nil, anchored(root), verify.UntrustedIssuer),
 		serves("an intermediate may be the anchor", under, anchored(middle), verify.Verified),

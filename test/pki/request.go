@@ -19,6 +19,8 @@ import (
 type Request struct {
 	// Name is the subject's common name.
 	Name string
+	// RawSubject replaces Name: the DER of any Name.
+	RawSubject []byte
 	// NotBefore and NotAfter bound the validity, both inclusive, whole seconds.
 	NotBefore, NotAfter time.Time
 	// DNS, URIs and IPs are the subject alternative names.
@@ -66,6 +68,7 @@ func (r Request) template() (*x509.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{CommonName: r.Name},
+		RawSubject:            r.RawSubject,
 		NotBefore:             r.NotBefore,
 		NotAfter:              r.NotAfter,
 		DNSNames:              r.DNS,
