@@ -54,11 +54,6 @@ func unchecked(mode model.Mode) string {
 	}
 }
 
-// covers says whether being told of a mode also tells of the other one.
-func covers(told, other model.Mode) bool {
-	return told == other || told == model.InsecureSkipVerification
-}
-
 // standModeState says where the request stands at a time:
 //
 //	refused ──────────────► Refused: 500, also after until

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
@@ -58,7 +59,8 @@ func TestAModeFromBeginningToEnd(t *testing.T) {
 	end := noon.Add(time.Hour)
 	step("a moment before", -time.Nanosecond, model.ModeNotStarted, model.Standard, report.PolicyReasonModeNotStarted, noon).
 		expect(policyKey, report.PolicySecurityDegraded, report.PolicyReasonModeNotStarted, stamp(noon), "issuer, dates and name")
-	step("at its start", 0, model.ModeAnnounced, model.Standard, skipped, end)
+	step("at its start", 0, model.ModeAnnounced, model.Standard, skipped, end).
+		expect(policyKey, report.PolicySecurityDegraded, skipped, "continuously since 2026-11-21T12:00:00Z")
 	p := step("once status says so", time.Second, model.ModeActive, model.InsecureSkipVerification, skipped, end)
 	p.expect(policyKey, report.PolicySecurityDegraded, skipped, "since 2026-11-21T12:00:00Z, until 2026-11-21T13:00:00Z",
 		"continuously since 2026-11-21T12:00:00Z", `reason: "renewal is late"`, "strict verification was not checked")
@@ -110,8 +112,8 @@ func TestOnlyOurOwnEntryForThatGatewayAndThatModeOpensTheGate(t *testing.T) {
 				edit(w, &ancestor.Conditions[i], &controller, &gateway)
 			}
 		}
-		ancestor.ControllerName = gwapiController(controller)
-		ancestor.AncestorRef.Name = gwapiName(gateway)
+		ancestor.ControllerName = gatewayv1.GatewayController(controller)
+		ancestor.AncestorRef.Name = gatewayv1.ObjectName(gateway)
 		w.snap.TLSPolicies = w.snap.TLSPolicies.With(policy)
 		return w.build().state()
 	}

@@ -1,17 +1,22 @@
 package resolve
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/snapshot"
+	"github.com/backendtls/backendtls/internal/verify"
+	"github.com/backendtls/backendtls/test/pki"
 )
 
 // specText writes a value back as the YAML that world.policy reads.
@@ -114,6 +119,35 @@ options: {backendtls.dev/trusted-certificates: "configmap/absent, secret/ca"}`)
 	if trust := p.at("https").Trust; trust == nil || len(trust.Leaves) != 1 {
 		t.Errorf("trust %+v, want the one leaf", trust)
 	}
+}
+
+func TestTrustedCertificatesThatEnvoyCannotTellApartAreNamed(t *testing.T) {
+	request := pki.Request{
+		Name: "same", CA: true, DNS: []string{host},
+		NotBefore: noon.Add(-time.Hour), NotAfter: noon.Add(time.Hour),
+	}
+	var texts []string
+	for range 2 {
+		identity, err := pki.SelfSigned(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Key = identity.Key
+		texts = append(texts, string(identity.PEM()))
+	}
+	w := newWorld(t)
+	w.snap.ConfigMaps = w.snap.ConfigMaps.With(&corev1.ConfigMap{
+		Namespace: "default", Name: "twins", Data: map[string]string{"tls.crt": strings.Join(texts, "")},
+	})
+	w.policy("api", `validation: {hostname: api.example.com, wellKnownCACertificates: backendtls.dev/PinnedOnly}
+options: {backendtls.dev/trusted-certificates: configmap/twins}`)
+	p := w.build()
+	want := len(verify.Shadowed(p.at("https").Trust.Anchors))
+	if want == 0 {
+		t.Fatal("the certificates of this test can be told apart")
+	}
+	p.expect(policyKey, report.PolicyAccepted, report.PolicyReasonAccepted,
+		fmt.Sprintf("Envoy refuses %d of backendtls.dev/trusted-certificates", want), "backendtls.dev/pins")
 }
 
 func TestSubjectAltNamesReplaceTheHostname(t *testing.T) {

@@ -70,9 +70,12 @@ func (p *tlsPolicies) untranslatable(gateway gwapi.Key) string {
 // while it has not settled, a resource that it did not name; "" if it refused
 // none of these.
 func refusedBy(envoy *model.Envoy, policy gwapi.Key, gateway model.Gateway, settled bool) string {
+	if len(envoy.Rejections) == 0 {
+		return ""
+	}
 	clusters := map[string]bool{"": !settled}
-	for _, backend := range gateway.Backends {
-		if backend.Trust != nil && backend.Trust.Policy == policy {
+	for i := range gateway.Backends {
+		if backend := &gateway.Backends[i]; backend.Trust != nil && backend.Trust.Policy == policy {
 			clusters[backend.Name()] = true
 		}
 	}

@@ -31,28 +31,60 @@ func TestProgrammedIsWhatEveryEnvoyAcknowledged(t *testing.T) {
 		words  []string
 	}{
 		{"no Envoy at all", strict, nil, "", "Unknown", report.PolicyReasonNoDataPlane, []string{"gateway/default/web"}},
-		{"one that has it", strict, []model.Envoy{{Name: "a", Connected: true, Settled: settled}}, "",
-			"True", report.PolicyReasonProgrammed, []string{"1 of 1", "the policy"}},
-		{"one that has it and is away", strict, []model.Envoy{{Name: "a", Settled: settled}}, "",
-			"True", report.PolicyReasonProgrammed, nil},
+		{
+			"one that has it", strict,
+			[]model.Envoy{{Name: "a", Connected: true, Settled: settled}},
+			"",
+			"True", report.PolicyReasonProgrammed,
+			[]string{"1 of 1", "the policy"},
+		},
+		{
+			"one that has it and is away", strict,
+			[]model.Envoy{{Name: "a", Settled: settled}},
+			"",
+			"True", report.PolicyReasonProgrammed, nil,
+		},
 		{"one of two that has an older one", strict, []model.Envoy{
 			{Name: "a", Connected: true, Settled: settled}, {Name: "b", Connected: true, Settled: stale},
 		}, "True", "False", report.PolicyReasonPending, []string{"1 of 2", "waiting for b"}},
 		{"a young one", strict, []model.Envoy{{Name: "a"}}, "", "False", report.PolicyReasonPending, []string{"waiting for a"}},
-		{"one that has outlived the operator", strict, []model.Envoy{{Name: "a"}}, "True",
-			"Unknown", report.PolicyReasonNotHeard, []string{"a"}},
-		{"one that refuses the cluster", strict, []model.Envoy{{Name: "a", Connected: true, Settled: stale,
-			Rejections: rejected("CLUSTER")}}, "", "False", report.PolicyReasonRejected, []string{"a refused Cluster", `no such\ncurve`}},
-		{"one that refuses something it does not name", strict, []model.Envoy{{Name: "a", Connected: true,
-			Rejections: rejected("")}}, "", "False", report.PolicyReasonRejected, []string{"a refused Cluster"}},
-		{"one that refuses somebody else's cluster", strict, []model.Envoy{{Name: "a", Connected: true,
-			Rejections: rejected("default/other/1/x")}}, "", "False", report.PolicyReasonPending, nil},
-		{"one that has it and refuses something unnamed", strict, []model.Envoy{{Name: "a", Connected: true, Settled: settled,
-			Rejections: rejected("")}}, "", "True", report.PolicyReasonProgrammed, nil},
-		{"a 500 that is in place", invalid, []model.Envoy{{Name: "a", Connected: true, Settled: settled}}, "",
-			"True", report.PolicyReasonProgrammed, []string{"the 500 in place of the backend"}},
-		{"a 500 that is not yet in place", invalid, []model.Envoy{{Name: "a", Connected: true, Settled: stale}}, "",
-			"False", report.PolicyReasonPending, []string{"the 500", "waiting for a"}},
+		{
+			"one that has outlived the operator", strict,
+			[]model.Envoy{{Name: "a"}},
+			"True",
+			"Unknown", report.PolicyReasonNotHeard,
+			[]string{"a"},
+		},
+		{"one that refuses the cluster", strict, []model.Envoy{{
+			Name: "a", Connected: true, Settled: stale,
+			Rejections: rejected("CLUSTER"),
+		}}, "", "False", report.PolicyReasonRejected, []string{"a refused Cluster", `no such\ncurve`}},
+		{"one that refuses something it does not name", strict, []model.Envoy{{
+			Name: "a", Connected: true,
+			Rejections: rejected(""),
+		}}, "", "False", report.PolicyReasonRejected, []string{"a refused Cluster"}},
+		{"one that refuses somebody else's cluster", strict, []model.Envoy{{
+			Name: "a", Connected: true,
+			Rejections: rejected("default/other/1/x"),
+		}}, "", "False", report.PolicyReasonPending, nil},
+		{"one that has it and refuses something unnamed", strict, []model.Envoy{{
+			Name: "a", Connected: true, Settled: settled,
+			Rejections: rejected(""),
+		}}, "", "True", report.PolicyReasonProgrammed, nil},
+		{
+			"a 500 that is in place", invalid,
+			[]model.Envoy{{Name: "a", Connected: true, Settled: settled}},
+			"",
+			"True", report.PolicyReasonProgrammed,
+			[]string{"the 500 in place of the backend"},
+		},
+		{
+			"a 500 that is not yet in place", invalid,
+			[]model.Envoy{{Name: "a", Connected: true, Settled: stale}},
+			"",
+			"False", report.PolicyReasonPending,
+			[]string{"the 500", "waiting for a"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)

@@ -95,7 +95,7 @@ func drawStatus(t *rapid.T) []gatewayv1.PolicyAncestorStatus {
 }
 
 func drawParameters(t *rapid.T) *v1alpha1.GatewayParameters {
-	parameters := &v1alpha1.GatewayParameters{ObjectMeta: metav1.ObjectMeta{Name: "lax", Namespace: "default"}}
+	parameters := &v1alpha1.GatewayParameters{Name: "lax", Namespace: "default"}
 	if !rapid.Bool().Draw(t, "has backendTLS") {
 		return parameters
 	}
@@ -127,16 +127,16 @@ func drawWorld(t *rapid.T, base *snapshot.Snapshot) *world {
 	snap := *base
 	snap.Parameters = snap.Parameters.With(drawParameters(t))
 	for i := range rapid.IntRange(1, 3).Draw(t, "policies") {
-		policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: metav1.ObjectMeta{
+		policy := &gatewayv1.BackendTLSPolicy{
 			Namespace: "default", Name: fmt.Sprintf("p%d", i), Generation: 2,
 			CreationTimestamp: metav1.NewTime(noon.Add(time.Duration(rapid.IntRange(-2, 0).Draw(t, "age")) * time.Hour)),
-		}}
+		}
 		policy.Spec = gatewayv1.BackendTLSPolicySpec{Validation: drawValidation(t), Options: drawOptions(t)}
 		for range rapid.IntRange(1, 2).Draw(t, "targets") {
-			ref := gatewayv1.LocalPolicyTargetReferenceWithSectionName{LocalPolicyTargetReference: gatewayv1.LocalPolicyTargetReference{
+			ref := gatewayv1.LocalPolicyTargetReferenceWithSectionName{
 				Kind: gatewayv1.Kind(rapid.SampledFrom([]string{"Service", "Service", "Service", "Other"}).Draw(t, "target kind")),
 				Name: gatewayv1.ObjectName(rapid.SampledFrom([]string{"api", "api", "absent"}).Draw(t, "target")),
-			}}
+			}
 			if section := rapid.SampledFrom([]string{"", "https", "admin", "none"}).Draw(t, "section"); section != "" {
 				ref.SectionName = new(gatewayv1.SectionName(section))
 			}

@@ -54,8 +54,8 @@ func (p *tlsPolicies) acceptedCondition(s *tlsStanding) metav1.Condition {
 		}
 	}
 	if s.judged.shadowed > 0 {
-		notes = append(notes, fmt.Sprintf("Envoy refuses %d of %s%s, because another one has the same subject and may issue; "+
-			"use %s%s for them", s.judged.shadowed, gwapi.Prefix, optionTrusted, gwapi.Prefix, optionPins))
+		notes = append(notes, fmt.Sprintf("Envoy refuses %d of %s%s, because another one has the same subject and "+
+			"may issue; use %s%s for them", s.judged.shadowed, gwapi.Prefix, optionTrusted, gwapi.Prefix, optionPins))
 	}
 	options := s.judged.options
 	if len(options.idle) > 0 {

@@ -111,8 +111,10 @@ func (p *tlsPolicies) settle(s *tlsStanding) {
 		s.refused = policyFault{report.PolicyReasonInvalid, fmt.Sprintf(
 			"status.ancestors has room for %d entries and none is left for %s", maxAncestors, s.gateway)}
 	case !s.refused.some() && floor != "":
-		s.refused = policyFault{report.PolicyReasonInvalid,
-			fmt.Sprintf("%s asks for what cannot be insisted on: %s", s.gateway, floor)}
+		s.refused = policyFault{
+			report.PolicyReasonInvalid,
+			fmt.Sprintf("%s asks for what cannot be insisted on: %s", s.gateway, floor),
+		}
 	}
 	p.settleMode(s)
 	if !s.refused.some() {
@@ -218,9 +220,9 @@ func heldModes(envoys []model.Envoy, policy gwapi.Key, live liveEntry) (model.Mo
 // broader is a mode that leaves out every check that either one does.
 func broader(a, b model.Mode) model.Mode {
 	switch {
-	case !b.Insecure() || covers(a, b):
+	case !b.Insecure() || a == b:
 		return a
-	case !a.Insecure() || covers(b, a):
+	case !a.Insecure():
 		return b
 	default:
 		return model.InsecureSkipVerification

@@ -15,11 +15,6 @@ import (
 	"github.com/backendtls/backendtls/internal/report"
 )
 
-func gwapiController(name string) gatewayv1.GatewayController {
-	return gatewayv1.GatewayController(name)
-}
-func gwapiName(name string) gatewayv1.ObjectName { return gatewayv1.ObjectName(name) }
-
 func btls(name string) gwapi.Key { return gwapi.KeyOf(gwapi.KindBackendTLSPolicy, "default", name) }
 
 // targeting adds a policy that asks for a hostname of its own name, so that a
@@ -147,6 +142,15 @@ func TestAnInvalidWinnerFailsClosedAndDoesNotYield(t *testing.T) {
 	p.expect(btls("b"), report.PolicyAccepted, report.PolicyReasonConflicted)
 }
 
+func TestAFaultCountsBeforeALostTargetWhereItAnswers500(t *testing.T) {
+	w := newWorld(t, otherService)
+	w.targeting("a", time.Hour, "api")
+	w.targeting("b", 0, "api", "other")
+	invalid, _ := w.snap.TLSPolicies.Get(btls("b").NamespacedName())
+	invalid.Spec.Validation.Hostname = "10.0.0.1"
+	w.build().expect(btls("b"), report.PolicyAccepted, report.PolicyReasonInvalid, "IP address")
+}
+
 func TestASectionThatNamesNoPortClosesThePortsOfNobody(t *testing.T) {
 	w := newWorld(t)
 	w.targeting("a", 0, "api:http")
@@ -169,6 +173,7 @@ func TestASectionThatNamesNoPortClosesThePortsOfNobody(t *testing.T) {
 		t.Error("a port with an accepted policy is closed")
 	}
 	p.expect(btls("a"), report.PolicyAccepted, report.PolicyReasonTargetNotFound)
+	p.expect(btls("a"), report.PolicySecurityDegraded, report.PolicyReasonStrict, "decides no port")
 }
 
 func TestEveryTargetAndReferenceIsRecordedForEachGateway(t *testing.T) {
@@ -212,17 +217,20 @@ func crowd(policy *gatewayv1.BackendTLSPolicy, foreign int) *gatewayv1.BackendTL
 }
 
 func TestAPolicyWithoutAFreeSlotIsNotProgrammed(t *testing.T) {
-	older := gwapi.KeyOf(gwapi.KindGateway, "default", "older")
+	young := gwapi.KeyOf(gwapi.KindGateway, "default", "a-young-one")
 	for foreign, slots := range map[int]int{14: 2, 15: 1, 16: 0, 17: 0} {
 		w := newWorld(t, "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"+
-			"metadata: {name: older, namespace: default, creationTimestamp: \"2020-01-01T00:00:00Z\"}\n"+
+			"metadata: {name: a-young-one, namespace: default, creationTimestamp: \"2022-01-01T00:00:00Z\"}\n"+
 			"spec: {gatewayClassName: backendtls}", "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"+
 			"metadata: {name: web, namespace: default, creationTimestamp: \"2021-01-01T00:00:00Z\"}\n"+
 			"spec: {gatewayClassName: backendtls}")
 		policy := crowd(w.policy("api", trustSpec("CA", model.Standard)), foreign)
+		// An entry of ours that is out of date makes room for the next.
+		policy.Status.Ancestors = append(policy.Status.Ancestors,
+			report.PolicyAncestor(gwapi.KeyOf(gwapi.KindGateway, "default", "gone")))
 		w.snap.TLSPolicies = w.snap.TLSPolicies.With(policy)
 		p := w.build()
-		for i, gateway := range []gwapi.Key{older, webKey} {
+		for i, gateway := range []gwapi.Key{webKey, young} {
 			decision := p.on(gateway, apiKey, "https")
 			conditions := p.gatewayConditions(gateway)
 			entry := p.entry(policyKey, gateway)
