@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/envoy"
@@ -220,7 +219,7 @@ func TestWhatCannotBeTranslatedIsTold(t *testing.T) {
 
 func TestAGatewayThatCannotBeDecidedLosesItsClustersAlone(t *testing.T) {
 	gateway := func(name string) *gatewayv1.Gateway {
-		return &gatewayv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+		return &gatewayv1.Gateway{Namespace: "default", Name: name}
 	}
 	n := &neighbors{snap: &snapshot.Snapshot{Gateways: snapshot.NewObjects(gateway("web"), gateway("other"))}}
 	l := newLoop(n)
