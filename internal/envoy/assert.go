@@ -236,6 +236,9 @@ func assertAnchors(v *tlsv3.CertificateValidationContext, t *model.Trust, known 
 		}
 		return nil
 	}
+	if t.AnchorsDigest != "" && t.AnchorsDigest != known.digest(t.Anchors) {
+		return errors.New("A0: the cluster's name covers another CA than the trust has")
+	}
 	text, inline := v.GetTrustedCa().GetSpecifier().(*corev3.DataSource_InlineString)
 	if !inline {
 		return errors.New("A1: the CA is not inline")

@@ -312,6 +312,9 @@ func TestATrustThatChecksLessThanItsModeIsRefused(t *testing.T) {
 		"an anchor that does not parse": func(t *model.Trust) {
 			t.Anchors = [][]byte{[]byte("garbage")}
 		},
+		"a name that covers another CA": func(t *model.Trust) {
+			t.AnchorsDigest = model.DigestAnchors([][]byte{[]byte("another")})
+		},
 		"ALPN that the protocol cannot speak": func(t *model.Trust) { t.ALPN = []string{"http/1.1"} },
 	} {
 		t.Run(name, func(t *testing.T) {

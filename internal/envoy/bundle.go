@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/backendtls/backendtls/internal/model"
 )
 
 // bundles remembers what one translation learned about anchors: their PEM, and
@@ -13,8 +15,9 @@ import (
 // sets (the system roots are 200 KB), which are then encoded, parsed and kept
 // in memory once.
 type bundles struct {
-	texts map[anchorSet]string
-	sound map[string]int
+	texts   map[anchorSet]string
+	digests map[anchorSet]string
+	sound   map[string]int
 }
 
 // anchorSet is the identity of a slice of the model, which is immutable:
@@ -39,6 +42,19 @@ func (b *bundles) pem(anchors [][]byte) string {
 	}
 	b.texts[set] = text.String()
 	return text.String()
+}
+
+// digest is model.DigestAnchors, computed here whatever the model says.
+func (b *bundles) digest(anchors [][]byte) string {
+	set := anchorSet{first: &anchors[0], count: len(anchors)}
+	if digest, known := b.digests[set]; known {
+		return digest
+	}
+	if b.digests == nil {
+		b.digests = map[anchorSet]string{}
+	}
+	b.digests[set] = model.DigestAnchors(anchors)
+	return b.digests[set]
 }
 
 // count is the number of certificates in a PEM text. Anything else in it is an

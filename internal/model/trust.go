@@ -2,6 +2,7 @@ package model
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"time"
@@ -44,6 +45,10 @@ type Trust struct {
 	// Anchors are the trusted certificates, DER, sorted; empty where the chain
 	// is not checked. Then dates and names are not either.
 	Anchors [][]byte
+	// AnchorsDigest is DigestAnchors(Anchors), told by whoever made one set of
+	// anchors for many backends: the system roots are 200 KB, and each Backend's
+	// name covers them. "" where nobody did.
+	AnchorsDigest string
 	// IgnoreTime leaves out every check of validity times.
 	IgnoreTime bool
 	// Names: the leaf must carry one of them; empty where names are not checked.
@@ -76,14 +81,35 @@ func (t *Trust) Verifies() bool { return len(t.Anchors)+len(t.Leaves) > 0 }
 // are configured alike.
 func (t *Trust) Digest() string { return digest(t.canonical()) }
 
-// canonical is the trust without what is not part of it.
+// canonical is the trust without what is not part of it, the anchors by their
+// digest.
 func (t *Trust) canonical() *Trust {
 	if t == nil {
 		return nil
 	}
 	c := *t
 	c.Until = time.Time{}
+	switch {
+	case len(c.Anchors) == 0:
+		c.AnchorsDigest = ""
+	case c.AnchorsDigest == "":
+		c.AnchorsDigest = DigestAnchors(c.Anchors)
+	}
+	c.Anchors = nil
 	return &c
+}
+
+// DigestAnchors identifies a set of anchors, in their order: the SHA-256 of
+// each one's length and content, in hex.
+func DigestAnchors(anchors [][]byte) string {
+	hash := sha256.New()
+	var length [8]byte
+	for _, der := range anchors {
+		binary.BigEndian.PutUint64(length[:], uint64(len(der)))
+		hash.Write(length[:])
+		hash.Write(der)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
 }
 
 // digest is the SHA-256 of the JSON of values whose encoding is deterministic:

@@ -30,6 +30,7 @@ const (
 // bundle is the certificates under one key of one object.
 type bundle struct {
 	certificates []*x509.Certificate
+	anchors      anchorSet
 	// digest identifies the bundle in messages.
 	digest string
 	// why and fault say why there are none.
@@ -76,7 +77,11 @@ func (s *bundles) load(gateway, object gwapi.Key, key string) bundle {
 		return bundle{why: faulty, fault: fmt.Sprintf("%s key %q: %v", object, key, err)}
 	}
 	sum := sha256.Sum256(text)
-	return bundle{certificates: certificates, digest: "sha256:" + hex.EncodeToString(sum[:])}
+	return bundle{
+		certificates: certificates,
+		anchors:      newAnchorSet(certificates),
+		digest:       "sha256:" + hex.EncodeToString(sum[:]),
+	}
 }
 
 // data is what the object holds by key.

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -204,8 +203,7 @@ func (j *policyJudge) readAuthorities(refs []gatewayv1.LocalObjectReference) {
 			continue
 		}
 		object := gwapi.KeyOf(kind, j.policy.key.Namespace, string(ref.Name))
-		j.material.authorities = append(j.material.authorities,
-			j.read(field, object, caKey, report.PolicyReasonInvalidCACertificateRef)...)
+		j.material.addAuthorities(j.read(field, object, caKey, report.PolicyReasonInvalidCACertificateRef))
 	}
 	if len(j.material.authorities) == 0 && len(j.unseen) == blind {
 		for _, fault := range j.unusable[faults:] {
@@ -228,7 +226,7 @@ func (j *policyJudge) readSystemRoots() {
 	object := gwapi.KeyOf(gwapi.KindConfigMap, systemNamespace, systemName)
 	const field = "spec.validation.wellKnownCACertificates"
 	faults := len(j.unusable)
-	j.material.authorities = j.read(field, object, caKey, report.PolicyReasonInvalidCACertificateRef)
+	j.material.addAuthorities(j.read(field, object, caKey, report.PolicyReasonInvalidCACertificateRef))
 	for _, fault := range j.unusable[faults:] {
 		j.withoutCA = append(j.withoutCA, fault.message)
 	}
@@ -236,9 +234,7 @@ func (j *policyJudge) readSystemRoots() {
 
 // read reads the certificates under a key of an object, and notes where they
 // came from or why there are none.
-func (j *policyJudge) read(
-	field string, object gwapi.Key, key string, reason report.PolicyReason,
-) []*x509.Certificate {
+func (j *policyJudge) read(field string, object gwapi.Key, key string, reason report.PolicyReason) bundle {
 	if !slices.Contains(j.policy.objects, object) {
 		j.policy.objects = append(j.policy.objects, object)
 	}
@@ -252,7 +248,7 @@ func (j *policyJudge) read(
 	default:
 		j.unusable = append(j.unusable, policyFault{reason, field + ": " + found.fault})
 	}
-	return found.certificates
+	return found
 }
 
 // judgeTrusted reads trusted-certificates. The valid ones are used: one that is
@@ -266,7 +262,7 @@ func (j *policyJudge) judgeTrusted() {
 	for _, ref := range refs {
 		object := gwapi.KeyOf(ref.kind, j.policy.key.Namespace, ref.name)
 		j.material.trusted = append(j.material.trusted,
-			j.read(field, object, ref.key, report.PolicyReasonInvalidTrustedCertificateRef)...)
+			j.read(field, object, ref.key, report.PolicyReasonInvalidTrustedCertificateRef).certificates...)
 	}
 	if len(refs) > 0 && len(j.material.trusted) == 0 && len(j.unseen) == blind {
 		for _, fault := range j.unusable[faults:] {

@@ -27,7 +27,10 @@ type trustMaterial struct {
 	system bool
 	// authorities are the CA's certificates.
 	authorities []*x509.Certificate
-	pins        []pin.Pin
+	// anchors are the authorities where they are just one bundle, which other
+	// policies may refer to as well.
+	anchors anchorSet
+	pins    []pin.Pin
 	// withTrusted says that trusted-certificates are asked for.
 	withTrusted bool
 	trusted     []*x509.Certificate
@@ -48,12 +51,12 @@ func (m trustMaterial) written() (*model.Trust, error) {
 		// The hash makes an anchor exact: a trusted certificate that is also a
 		// CA would else vouch for whatever it issues.
 		trust.Leaves = certificatePins(leaves)
-		trust.Anchors = rawCertificates(leaves)
+		newAnchorSet(leaves).into(trust)
 	} else {
 		trust.Leaves = m.pins
 	}
 	if m.withCA {
-		trust.Anchors = rawCertificates(m.authorities)
+		m.authoritySet().into(trust)
 	}
 	if len(trust.Anchors) > 0 {
 		trust.Names = m.names
@@ -97,7 +100,7 @@ func (m trustMaterial) weakened(written *model.Trust, mode model.Mode) (*model.T
 	case model.Standard:
 		return written, nil
 	case model.InsecureSkipVerification:
-		trust.Anchors, trust.Names, trust.Leaves = nil, nil, nil
+		trust.Anchors, trust.AnchorsDigest, trust.Names, trust.Leaves = nil, "", nil, nil
 		return &trust, nil
 	case model.InsecureAllowExpired, model.InsecureSkipOnlySANVerification:
 		if len(trust.Anchors) == 0 {
@@ -119,6 +122,41 @@ func (m trustMaterial) weakened(written *model.Trust, mode model.Mode) (*model.T
 	trust.Names = nil
 	return &trust, nil
 }
+
+// addAuthorities adds the certificates of a bundle to the CA.
+func (m *trustMaterial) addAuthorities(found bundle) {
+	switch {
+	case len(found.certificates) == 0:
+		return
+	case len(m.authorities) == 0:
+		m.anchors = found.anchors
+	default:
+		m.anchors = anchorSet{}
+	}
+	m.authorities = slices.Concat(m.authorities, found.certificates)
+}
+
+// authoritySet is the CA as anchors.
+func (m *trustMaterial) authoritySet() anchorSet {
+	if m.anchors.digest != "" {
+		return m.anchors
+	}
+	return newAnchorSet(m.authorities)
+}
+
+// anchorSet is certificates in the form of a Trust. It is made once for each
+// bundle, and shared by every Trust that has it.
+type anchorSet struct {
+	raw    [][]byte
+	digest string
+}
+
+func newAnchorSet(certificates []*x509.Certificate) anchorSet {
+	raw := rawCertificates(certificates)
+	return anchorSet{raw: raw, digest: model.DigestAnchors(raw)}
+}
+
+func (s anchorSet) into(trust *model.Trust) { trust.Anchors, trust.AnchorsDigest = s.raw, s.digest }
 
 // rawCertificates are the DER forms, sorted and without repetition.
 func rawCertificates(certificates []*x509.Certificate) [][]byte {
