@@ -68,7 +68,7 @@ func TestCompareHostnamesPutsTheMostSpecificFirst(t *testing.T) {
 
 func grant(namespace string, from gatewayv1.ReferenceGrantFrom, to gatewayv1.ReferenceGrantTo) *gatewayv1.ReferenceGrant {
 	return &gatewayv1.ReferenceGrant{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "grant"},
+		Namespace: namespace, Name: "grant",
 		Spec: gatewayv1.ReferenceGrantSpec{
 			From: []gatewayv1.ReferenceGrantFrom{{Group: "nobody.example", Kind: "Nothing", Namespace: "web"}, from},
 			To:   []gatewayv1.ReferenceGrantTo{{Kind: "ConfigMap"}, to},
@@ -180,7 +180,8 @@ func TestParentKey(t *testing.T) {
 		},
 		"a Service is none": {
 			gatewayv1.ParentReference{Name: "svc", Group: new(gatewayv1.Group("")), Kind: new(gatewayv1.Kind("Service"))},
-			gwapi.Key{}, false,
+			gwapi.Key{},
+			false,
 		},
 		"a Gateway of another group is none": {
 			gatewayv1.ParentReference{Name: "web", Group: new(gatewayv1.Group("networking.istio.io"))}, gwapi.Key{}, false,

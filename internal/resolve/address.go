@@ -93,7 +93,8 @@ func (b *builder) requestedAddress(addresses []gatewayv1.GatewaySpecAddress) add
 			continue
 		}
 		if entry.Routability != "" {
-			unusable = append(unusable, fmt.Sprintf("%s.routability: %q is not supported; leave it out", field, entry.Routability))
+			unusable = append(unusable, fmt.Sprintf("%s.routability: %q is not supported; leave it out",
+				field, entry.Routability))
 			continue
 		}
 		if entry.Value == "" {

@@ -34,7 +34,7 @@ const reasonUnsupportedService = gatewayv1.RouteReasonUnsupportedValue
 func (b *builder) backendRef(route *routeView, spec *gatewayv1.BackendRef, field string) backendRef {
 	ref := backendRef{field: field, weight: 1}
 	if spec.Weight != nil {
-		ref.weight = uint32(max(*spec.Weight, 0)) //nolint:gosec // Not negative any more.
+		ref.weight = uint32(max(*spec.Weight, 0))
 	}
 	if spec.Port != nil {
 		ref.number = *spec.Port

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,7 +38,7 @@ type listenerTally struct {
 func (b *builder) statusAddresses(node *gatewayNode) []gatewayv1.GatewayStatusAddress {
 	// In a cluster the address is that of the Gateway's Service, not what Envoy
 	// binds.
-	if !b.snap.Site.Standalone || !node.address.ip.IsValid() {
+	if !b.snap.Site.Standalone || !node.served() {
 		return nil
 	}
 	return []gatewayv1.GatewayStatusAddress{{
@@ -142,7 +143,7 @@ func resolvedListener(l *listenerNode) metav1.Condition {
 		if reason == "" {
 			reason = gatewayv1.ListenerReasonInvalidRouteKinds
 		}
-		faults = append(faults[:len(faults):len(faults)], l.kindFault)
+		faults = append(slices.Clip(faults), l.kindFault)
 	}
 	switch {
 	case len(faults) > 0:

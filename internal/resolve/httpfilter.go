@@ -188,9 +188,10 @@ func preciseHostname(name string) bool {
 	if name == "" || len(name) > longestName {
 		return false
 	}
+	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
 	for label := range strings.SplitSeq(name, ".") {
 		if label == "" || len(label) > longestLabel || strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") ||
-			strings.ContainsFunc(label, func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-') }) {
+			strings.ContainsFunc(label, other) {
 			return false
 		}
 	}

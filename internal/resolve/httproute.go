@@ -73,13 +73,14 @@ func (b *builder) httpRoutes() []*httpRouteNode {
 	objects := b.snap.HTTPRoutes.Sorted()
 	routes := make([]*httpRouteNode, 0, len(objects))
 	for _, object := range objects {
-		route := &httpRouteNode{object: object, routeView: routeView{
+		route := &httpRouteNode{
+			object:     object,
 			key:        gwapi.KeyOf(gwapi.KindHTTPRoute, object.Namespace, object.Name),
 			generation: object.Generation,
 			parents:    object.Spec.ParentRefs,
 			live:       object.Status.Parents,
 			hostnames:  hostnames(object.Spec.Hostnames),
-		}}
+		}
 		b.attach(&route.routeView)
 		for i := range object.Spec.Rules {
 			b.addRule(route, i)
@@ -144,7 +145,7 @@ func unsupportedFields(spec *gatewayv1.HTTPRouteRule, field string) (faults []st
 	if spec.Retry != nil {
 		faults = append(faults, field+"retry: not supported; remove the field")
 	}
-	if spec.SessionPersistence != nil {
+	if spec.SessionPersistence != nil { //nolint:staticcheck // Deprecated or not, it must not be left out silently.
 		faults = append(faults, field+"sessionPersistence: not supported; remove the field")
 	}
 	for i := range spec.BackendRefs {

@@ -24,13 +24,14 @@ func (b *builder) otherRoutes() (routes []*otherRoute) {
 	add := func(kind gwapi.Kind, object metav1.Object, parents []gatewayv1.ParentReference,
 		live []gatewayv1.RouteParentStatus, names []gatewayv1.Hostname, rules [][]gatewayv1.BackendRef,
 	) {
-		route := &otherRoute{rules: rules, routeView: routeView{
+		route := &otherRoute{
+			rules:      rules,
 			key:        gwapi.KeyOf(kind, object.GetNamespace(), object.GetName()),
 			generation: object.GetGeneration(),
 			parents:    parents,
 			live:       live,
 			hostnames:  hostnames(names),
-		}}
+		}
 		b.attach(&route.routeView)
 		routes = append(routes, route)
 	}
