@@ -26,6 +26,9 @@ type tlsPolicies struct {
 	judged     map[gwapi.Key]*tlsPolicy
 	// standings are the policies on the Gateways that they concern.
 	standings map[standingKey]*tlsStanding
+	// clusters are the policies by cluster name, of the Gateways that were asked
+	// about.
+	clusters map[gwapi.Key]map[string]gwapi.Key
 	// ordered are the standings by policy and Gateway.
 	ordered []*tlsStanding
 }
@@ -44,6 +47,7 @@ func newTLSPolicies(b *builder, reaches []reach) *tlsPolicies {
 		parameters: map[gwapi.Key]parameterResult{},
 		judged:     map[gwapi.Key]*tlsPolicy{},
 		standings:  map[standingKey]*tlsStanding{},
+		clusters:   map[gwapi.Key]map[string]gwapi.Key{},
 	}
 	for key := range b.snap.Faults {
 		if key.Kind != gwapi.KindBackendTLSPolicy {

@@ -35,7 +35,7 @@ func (p *tlsPolicies) programmedCondition(s *tlsStanding, gateway model.Gateway)
 	for i := range envoys {
 		envoy := &envoys[i]
 		settled := known && envoy.Settled[s.policy] == share
-		if refused := refusedBy(envoy, s.policy, gateway, settled); refused != "" {
+		if refused := p.refusedBy(envoy, s.policy, &gateway, settled); refused != "" {
 			return report.PolicyNotProgrammed(report.PolicyReasonRejected, refused)
 		}
 		switch {
@@ -69,23 +69,32 @@ func (p *tlsPolicies) untranslatable(gateway gwapi.Key) string {
 // refusedBy is what an Envoy said when it refused a cluster of the policy or,
 // while it has not settled, a resource that it did not name; "" if it refused
 // none of these.
-func refusedBy(envoy *model.Envoy, policy gwapi.Key, gateway model.Gateway, settled bool) string {
-	if len(envoy.Rejections) == 0 {
-		return ""
-	}
-	clusters := map[string]bool{"": !settled}
-	for i := range gateway.Backends {
-		if backend := &gateway.Backends[i]; backend.Trust != nil && backend.Trust.Policy == policy {
-			clusters[backend.Name()] = true
-		}
-	}
+func (p *tlsPolicies) refusedBy(envoy *model.Envoy, policy gwapi.Key, gateway *model.Gateway, settled bool) string {
 	for _, rejection := range envoy.Rejections {
-		if clusters[rejection.Name] {
-			resource := strings.TrimSuffix(rejection.Type+" "+rejection.Name, " ")
-			return fmt.Sprintf("%s refused %s: %s", envoy.Name, resource, words(rejection.Message))
+		if rejection.Name == "" && settled || rejection.Name != "" && p.owners(gateway)[rejection.Name] != policy {
+			continue
 		}
+		resource := strings.TrimSuffix(rejection.Type+" "+rejection.Name, " ")
+		return fmt.Sprintf("%s refused %s: %s", envoy.Name, resource, words(rejection.Message))
 	}
 	return ""
+}
+
+// owners are the policies by the names of their clusters on a Gateway, made
+// once for all that ask.
+func (p *tlsPolicies) owners(gateway *model.Gateway) map[string]gwapi.Key {
+	known, found := p.clusters[gateway.Key]
+	if found {
+		return known
+	}
+	known = make(map[string]gwapi.Key, len(gateway.Backends))
+	for i := range gateway.Backends {
+		if backend := &gateway.Backends[i]; backend.Trust != nil {
+			known[backend.Name()] = backend.Trust.Policy
+		}
+	}
+	p.clusters[gateway.Key] = known
+	return known
 }
 
 // wasProgrammed says whether status last said that the Envoys have it, or that

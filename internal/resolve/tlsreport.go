@@ -39,9 +39,8 @@ func (p *tlsPolicies) report(gateways map[gwapi.Key]model.Gateway) {
 // acceptedCondition: a fault of the policy counts before a lost target, unless
 // every target is lost and nothing answers 500 because of it.
 func (p *tlsPolicies) acceptedCondition(s *tlsStanding) metav1.Condition {
-	_, keepsAny := p.targets.conflict(s.judged.object)
 	switch {
-	case s.conflict != "" && !(s.refused.some() && keepsAny):
+	case s.conflict != "" && !(s.refused.some() && s.keepsAny):
 		return report.PolicyNotAccepted(report.PolicyReasonConflicted, s.conflict)
 	case s.refused.some():
 		return report.PolicyNotAccepted(s.refused.reason, s.refused.message)

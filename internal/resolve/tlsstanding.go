@@ -31,8 +31,10 @@ type tlsStanding struct {
 	crowded bool
 	// refused says why the ports answer 500 here.
 	refused policyFault
-	// conflict says which targets were lost to other policies; "" for none.
+	// conflict says which targets were lost to other policies, "" for none;
+	// keepsAny whether the policy has others.
 	conflict string
+	keepsAny bool
 	request  modeRequest
 	state    model.ModeState
 	// trust is what Envoy enforces; nil where refused. It lacks what depends on
@@ -104,7 +106,7 @@ func (p *tlsPolicies) settle(s *tlsStanding) {
 	if s.judged == nil {
 		return
 	}
-	s.conflict, _ = p.targets.conflict(s.judged.object)
+	s.conflict, s.keepsAny = p.targets.conflict(s.judged.object)
 	s.refused = s.judged.refused
 	switch floor := p.parametersOf(s.gateway).floor; {
 	case s.crowded:

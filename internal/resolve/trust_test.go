@@ -106,7 +106,7 @@ func TestTheTwoTablesHaveTheSameRows(t *testing.T) {
 			t.Errorf("row %d: documented %v, spelled out %v", i, row, spelled[i])
 		}
 		for column := range row {
-			if (strings.HasPrefix(row[column], "Invalid")) != (spelled[i][column] == "Invalid") {
+			if strings.HasPrefix(row[column], "Invalid") != (spelled[i][column] == "Invalid") {
 				t.Errorf("%s, column %d: documented %q, spelled out %q", row[0], column, row[column], spelled[i][column])
 			}
 		}
@@ -209,6 +209,10 @@ func checkAssertions(t interface{ Errorf(string, ...any) }, trust *model.Trust) 
 	}
 	if !trust.Mode.Insecure() && !trust.Until.IsZero() {
 		t.Errorf("a strict trust lapses at %s", trust.Until)
+	}
+	if len(trust.Anchors) > 0 != (trust.AnchorsDigest != "") ||
+		len(trust.Anchors) > 0 && trust.AnchorsDigest != model.DigestAnchors(trust.Anchors) {
+		t.Errorf("the anchors' digest %q is not theirs", trust.AnchorsDigest)
 	}
 	if trust.Policy == (gwapi.Key{}) {
 		t.Errorf("trust of no policy")
