@@ -31,10 +31,15 @@ import (
 // be replaced by one that misbehaves.
 type assembly struct {
 	w      *world
+	fleet  *loner
 	envoy  *exec.Cmd
 	server *xds.Server
-	// end stops the control plane and waits for it.
-	end func()
+	// front is the socket that Envoy connects to; proxied says that it is not
+	// the server's.
+	front   string
+	proxied bool
+	// end stops the control plane and waits for it; kill ends the Envoy.
+	end, kill func()
 }
 
 // loner is a Fleet of the one Envoy that the test runs.
@@ -51,6 +56,9 @@ func (l *loner) Changes() <-chan struct{}        { return l.changes }
 func (l *loner) Envoys() map[gwapi.Key][]string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.name == "" {
+		return nil
+	}
 	return map[gwapi.Key][]string{l.gateway: {l.name}}
 }
 
@@ -79,16 +87,60 @@ func (p publishes) Publish(gateway gwapi.Key, resources envoy.Resources, shares 
 // assemble starts an Envoy and the rooms. Sink wraps the status sink.
 func (w *world) assemble(sink func(loop.StatusSink) loop.StatusSink) *assembly {
 	w.t.Helper()
-	a := &assembly{w: w}
-	l := &loner{gateway: gwapi.KeyOf(gwapi.KindGateway, "default", "web"), changes: make(chan struct{}, 1)}
 	socket := filepath.Join(w.runtime, "xds.sock")
+	return w.assembleAt(sink, socket, socket)
+}
+
+// assembleAt is assemble with an Envoy that connects to front, where somebody
+// else may stand before the server.
+func (w *world) assembleAt(sink func(loop.StatusSink) loop.StatusSink, socket, front string) *assembly {
+	w.t.Helper()
+	a := &assembly{w: w, front: front, fleet: newLoner()}
+	a.start(sink, socket)
+	a.proxied = front != socket
+	a.run()
+	return a
+}
+
+// assembleAs has no Envoy: whoever has the name connects by itself.
+func (w *world) assembleAs(sink func(loop.StatusSink) loop.StatusSink, socket, name string) *assembly {
+	w.t.Helper()
+	a := &assembly{w: w, fleet: newLoner()}
+	a.fleet.become(name)
+	a.start(sink, socket)
+	return a
+}
+
+// restart kills the Envoy and starts another one.
+func (a *assembly) restart() {
+	a.w.t.Helper()
+	a.kill()
+	a.run()
+}
+
+func newLoner() *loner {
+	return &loner{gateway: gwapi.KeyOf(gwapi.KindGateway, "default", "web"), changes: make(chan struct{}, 1)}
+}
+
+// become says which Envoy is expected.
+func (l *loner) become(name string) {
+	l.mu.Lock()
+	l.name = name
+	l.mu.Unlock()
+	select {
+	case l.changes <- struct{}{}:
+	default:
+	}
+}
+
+// start starts the rooms, with the server on the socket.
+func (a *assembly) start(sink func(loop.StatusSink) loop.StatusSink, socket string) {
+	w, l := a.w, a.fleet
+	w.t.Helper()
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	a.run(socket)
-	l.name = fmt.Sprintf("envoy-%d", a.envoy.Process.Pid)
-
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	a.server, err = xds.New(xds.Config{Authenticator: l, Credentials: xds.UnixCredentials(), Log: log, Now: time.Now})
 	if err != nil {
@@ -119,11 +171,10 @@ func (w *world) assemble(sink func(loop.StatusSink) loop.StatusSink) *assembly {
 		rooms.Wait()
 	})
 	w.t.Cleanup(a.end)
-	return a
 }
 
 // run starts the Envoy, and ends it with the test.
-func (a *assembly) run(socket string) {
+func (a *assembly) run() {
 	w := a.w
 	w.t.Helper()
 	admin := filepath.Join(w.runtime, "a", "b", "admin.sock")
@@ -131,7 +182,7 @@ func (a *assembly) run(socket string) {
 		w.t.Fatal(err)
 	}
 	bootstrap, err := envoy.Bootstrap(envoy.BootstrapConfig{
-		NodeID: "test", NodeCluster: "test", XDSSocket: socket, AdminSocket: admin, Connections: 1000,
+		NodeID: "test", NodeCluster: "test", XDSSocket: a.front, AdminSocket: admin, Connections: 1000,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -146,9 +197,18 @@ func (a *assembly) run(socket string) {
 	if err := a.envoy.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() {
+	pid := a.envoy.Process.Pid
+	if a.proxied {
+		// The peer of the server is then this process.
+		pid = os.Getpid()
+	}
+	a.fleet.become(fmt.Sprintf("envoy-%d", pid))
+	a.kill = sync.OnceFunc(func() {
 		_ = a.envoy.Process.Signal(syscall.SIGKILL)
 		_ = a.envoy.Wait()
+	})
+	w.t.Cleanup(func() {
+		a.kill()
 		if w.t.Failed() {
 			w.t.Logf("log:\n%s", tail(w.log.String(), 40))
 		}
