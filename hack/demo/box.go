@@ -14,7 +14,7 @@ type box struct {
 
 // lines is how much of an output is shown.
 const (
-	lines = 24
+	lines = 36
 	rule  = 100
 )
 
