@@ -32,7 +32,7 @@ type step struct {
 	// degraded is what the last command must show as SecurityDegraded; "" where
 	// that is not looked at.
 	degraded string
-	why   string
+	why      string
 }
 
 func (s *story) steps() []step {
