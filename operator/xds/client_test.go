@@ -449,6 +449,21 @@ func (c *client) count(k kind) int {
 	return n
 }
 
+// timesSent is how often a resource came.
+func (c *client) timesSent(k kind, name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, response := range c.received {
+		for _, resource := range response.GetResources() {
+			if response.GetTypeUrl() == k.typeURL() && resource.GetName() == name {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // eventually waits for a condition of the server's side, looking again at each
 // of its changes, and now and then for what the ledger does not tell.
 func (h *harness) eventually(what string, holds func() bool) {

@@ -70,8 +70,8 @@ func TestARefusedTighteningAnswers500OnTheOldAndOnANewStream(t *testing.T) {
 			// The same content stays out; other content is tried.
 			h.Publish(web, serving(shares("3"), newAPI, thePay))
 			h.eventually("settlement", h.settledTo(web, "3"))
-			if items, _ := inCache(h, clusters); items[newAPI] != nil {
-				t.Error("a refused cluster was tried again")
+			if n := c.timesSent(clusters, newAPI); n != 1 {
+				t.Errorf("a refused cluster was sent %d times", n)
 			}
 			c.judgeBy(nil)
 			changed := serving(shares("4"), newAPI, thePay)
@@ -107,17 +107,7 @@ func TestOnlyTheClusterThatEnvoyNamesIsWithdrawn(t *testing.T) {
 	})
 	// What was refused along with it was sent once more, so that its time to live
 	// counts.
-	again := 0
-	c.mu.Lock()
-	for _, response := range c.received {
-		for _, resource := range response.GetResources() {
-			if resource.GetName() == thePay {
-				again++
-			}
-		}
-	}
-	c.mu.Unlock()
-	if again != 2 {
+	if again := c.timesSent(clusters, thePay); again != 2 {
 		t.Errorf("%s was sent %d times, want twice", thePay, again)
 	}
 }
