@@ -81,7 +81,7 @@ func ListenerUnseenRefs(fault string) metav1.Condition {
 
 // ReasonUnseen is used with status Unknown where a statement depends on what
 // could not be read for lack of rights.
-const ReasonUnseen = string(PolicyReasonUnseen)
+const ReasonUnseen = "Unseen"
 
 // ListenerSetNotServed is Accepted=False of a ListenerSet.
 func ListenerSetNotServed(message string) metav1.Condition {

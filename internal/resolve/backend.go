@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/report"
 )
 
 // backendRef is one backend of a rule, understood as far as no policy is
@@ -53,18 +54,24 @@ func (b *builder) backendRef(route *routeView, spec *gatewayv1.BackendRef, field
 		b.ref(gateway.key, ref.service)
 	}
 	if why, sentence := b.permitted(route.key, ref.service); why != present {
-		ref.unseen = why == unseen
-		ref.refuse(gatewayv1.RouteReasonRefNotPermitted, sentence)
+		ref.refuseAbsent(why, gatewayv1.RouteReasonRefNotPermitted, sentence)
 		return ref
 	}
 	service, why, sentence := findStanding(b, ref.service, b.snap.Services)
 	if why != present {
-		ref.unseen = why == unseen
-		ref.refuse(gatewayv1.RouteReasonBackendNotFound, sentence)
+		ref.refuseAbsent(why, gatewayv1.RouteReasonBackendNotFound, sentence)
 		return ref
 	}
 	ref.choosePort(service)
 	return ref
+}
+
+// refuseAbsent gives the reason, unless nobody could look: then none is known.
+func (r *backendRef) refuseAbsent(why absence, reason gatewayv1.RouteConditionReason, fault string) {
+	if why == unseen {
+		r.unseen, reason = true, gatewayv1.RouteConditionReason(report.ReasonUnseen)
+	}
+	r.refuse(reason, fault)
 }
 
 func (r *backendRef) refuse(reason gatewayv1.RouteConditionReason, fault string) {

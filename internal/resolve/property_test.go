@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/backendtls/backendtls/internal/envoy"
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
@@ -274,6 +275,20 @@ func checkModels(t *testing.T, result resolve.Result) {
 			if c.Type == "" || c.Reason == "" || c.Status == "" || len(c.Message) > 32768 ||
 				c.ObservedGeneration != entry.Generation || strings.Contains(c.Message, "%!") {
 				t.Errorf("%s: condition %+v", key, c)
+			}
+		}
+	}
+}
+
+// TestEnvoyTakesEveryModel: what a status calls accepted is not left out when
+// it is written in Envoy's words.
+func TestEnvoyTakesEveryModel(t *testing.T) {
+	for _, path := range caseFiles(t) {
+		_, snap := readCase(t, path)
+		for key, gateway := range resolve.Build(snap).Gateways {
+			_, faults := envoy.Translate(gateway)
+			for _, fault := range faults {
+				t.Errorf("%s: %s: %s", filepath.Base(path), key, fault)
 			}
 		}
 	}
