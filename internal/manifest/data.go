@@ -96,7 +96,7 @@ func checkConfigMap(object metav1.Object) field.ErrorList {
 	for _, key := range slices.Sorted(maps.Keys(configMap.BinaryData)) {
 		errs = append(errs, checkDataKey(binaryData, key)...)
 		if _, found := configMap.Data[key]; found {
-			errs = append(errs, field.Invalid(binaryData, key, "the key is in data too"))
+			errs = append(errs, field.Invalid(binaryData.Key(key), key, "the key is in data too"))
 		}
 		size += len(configMap.BinaryData[key])
 	}

@@ -69,8 +69,8 @@ func faultf(line int, format string, args ...any) *fault {
 // A document without content is nil.
 func (d Document) node(data []byte) (*yaml.Node, error) {
 	chunk := data[d.Start:d.End]
-	if looksLikeJSON(chunk) {
-		root, err := jsonNode(chunk, d.Line)
+	if text, line := d.afterMarker(chunk); looksLikeJSON(text) {
+		root, err := jsonNode(text, line)
 		if err == nil {
 			return root, nil
 		}
@@ -99,6 +99,15 @@ func (d Document) node(data []byte) (*yaml.Node, error) {
 	}
 	shift(&document, d.Line-1)
 	return document.Content[0], nil
+}
+
+// afterMarker is the document without a line of --- alone, and where it begins.
+func (d Document) afterMarker(chunk []byte) (rest []byte, line int) {
+	first, rest, found := bytes.Cut(chunk, []byte("\n"))
+	if found && string(bytes.TrimSpace(first)) == "---" {
+		return rest, d.Line + 1
+	}
+	return chunk, d.Line
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)

@@ -120,6 +120,8 @@ func (d *document) finish() error {
 	if err != nil {
 		return err
 	}
+	// Taken before the schema removes what it does not know.
+	salvaged := salvage(d.definition, d.object.Key, d.content)
 	var errs field.ErrorList
 	switch {
 	case schema != nil:
@@ -145,7 +147,7 @@ func (d *document) finish() error {
 	}
 	d.object.Value = value
 	if len(errs) > 0 {
-		d.object.Value = salvage(d.definition, d.object.Key, d.content)
+		d.object.Value = salvaged
 		d.report(errs)
 	}
 	return nil

@@ -1,8 +1,11 @@
 package manifest
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -22,6 +25,16 @@ type Parsed struct {
 	// Blank says that there is nothing but white space: most likely a file that
 	// is just being written.
 	Blank bool
+
+	// read are the documents by the digest of their bytes.
+	read map[[sha256.Size]byte]readDocument
+}
+
+// readDocument is what one document gave.
+type readDocument struct {
+	line    int
+	objects []Object
+	ignored map[string]int
 }
 
 // Unusable says whether the file as a whole could not be understood.
@@ -30,16 +43,24 @@ func (p Parsed) Unusable() bool {
 }
 
 // ParseFile reads one file. Nothing in the result is shared with the data.
-func ParseFile(file File) Parsed {
-	parsed := Parsed{Path: file.Path, Ignored: map[string]int{}, Blank: len(strings.TrimSpace(string(file.Data))) == 0}
-	reader := reader{file: file, parsed: &parsed}
+func ParseFile(file File) Parsed { return Parsed{}.Next(file) }
+
+// Next reads the same file after it changed. A document whose bytes are the
+// same is not read again, so that a change costs what the change is worth, in
+// a file of thousands of documents too.
+func (p Parsed) Next(file File) Parsed {
+	next := Parsed{
+		Path: file.Path, Ignored: map[string]int{}, Blank: len(bytes.TrimSpace(file.Data)) == 0,
+		read: map[[sha256.Size]byte]readDocument{},
+	}
+	reader := reader{file: file, known: p.read, parsed: &next}
 	if err := reader.read(); err != nil {
 		return Unreadable{Path: file.Path, Err: err}.parsed()
 	}
-	for _, object := range parsed.Objects {
-		parsed.Problems = append(parsed.Problems, object.Problems...)
+	for _, object := range next.Objects {
+		next.Problems = append(next.Problems, object.Problems...)
 	}
-	return parsed
+	return next
 }
 
 // parsed makes the file's error its only content.
@@ -53,8 +74,11 @@ func (u Unreadable) parsed() Parsed {
 
 type reader struct {
 	file   File
+	known  map[[sha256.Size]byte]readDocument
 	parsed *Parsed
-	values converter
+	// current is the document that is being read.
+	current readDocument
+	values  converter
 }
 
 func (r *reader) read() error {
@@ -66,18 +90,44 @@ func (r *reader) read() error {
 		return faultf(documents[MaxDocuments].Line, "holds more than %d documents; split it", MaxDocuments)
 	}
 	for i, document := range documents {
-		node, err := document.node(r.file.Data)
-		if err != nil {
+		digest := sha256.Sum256(r.file.Data[document.Start:document.End])
+		if known, found := r.known[digest]; found {
+			r.current = known.moved(r.file.Path, i, document.Line)
+		} else if err := r.document(document, i); err != nil {
 			return err
 		}
-		if node == nil {
-			continue
-		}
-		if err := r.objects(node, i, -1, schema.GroupVersionKind{}); err != nil {
-			return err
+		r.parsed.read[digest] = r.current
+		r.parsed.Objects = append(r.parsed.Objects, r.current.objects...)
+		for kind, n := range r.current.ignored {
+			r.parsed.Ignored[kind] += n
 		}
 	}
 	return nil
+}
+
+func (r *reader) document(document Document, index int) error {
+	r.current = readDocument{line: document.Line, ignored: map[string]int{}}
+	node, err := document.node(r.file.Data)
+	if err != nil || node == nil {
+		return err
+	}
+	return r.objects(node, index, -1, schema.GroupVersionKind{})
+}
+
+// moved is the same document in another place.
+func (d readDocument) moved(file string, index, line int) readDocument {
+	moved := readDocument{line: line, ignored: d.ignored, objects: slices.Clone(d.objects)}
+	for i := range moved.objects {
+		object := &moved.objects[i]
+		object.File, object.Document = file, index
+		object.Line += line - d.line
+		object.Problems = slices.Clone(object.Problems)
+		for j := range object.Problems {
+			object.Problems[j].File = file
+			object.Problems[j].Line += line - d.line
+		}
+	}
+	return moved
 }
 
 // objects reads a document that is an object or a List of objects. Items of a
@@ -91,7 +141,7 @@ func (r *reader) objects(node *yaml.Node, document, item int, implied schema.Gro
 		return err
 	}
 	if gvk.Kind == "" {
-		r.parsed.Ignored["(no kind)"]++
+		r.current.ignored["(no kind)"]++
 		return nil
 	}
 	if items := child(node, "items"); item < 0 && items != nil && strings.HasSuffix(gvk.Kind, "List") {
@@ -104,7 +154,7 @@ func (r *reader) objects(node *yaml.Node, document, item int, implied schema.Gro
 		return faultf(node.Line, "the %s %s has no metadata", gvk.GroupVersion(), gvk.Kind)
 	}
 	if definition == nil {
-		r.parsed.Ignored[gvk.GroupKind().String()]++
+		r.current.ignored[gvk.GroupKind().String()]++
 		return nil
 	}
 	return r.object(node, document, item, definition, gvk.Version)
@@ -155,7 +205,7 @@ func (r *reader) object(node *yaml.Node, index, item int, definition *definition
 	} else if err := d.finish(); err != nil {
 		return err
 	}
-	r.parsed.Objects = append(r.parsed.Objects, d.object)
+	r.current.objects = append(r.current.objects, d.object)
 	return nil
 }
 

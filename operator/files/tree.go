@@ -212,7 +212,7 @@ func (t *tree) take(path string, now time.Time) bool {
 		return false
 	}
 	file.accept()
-	parsed := manifest.ParseFile(content)
+	parsed := file.parsed.Next(content)
 	switch kept := len(file.parsed.Objects); {
 	case parsed.Unusable():
 		file.problem = &parsed.Problems[0]
