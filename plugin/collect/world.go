@@ -29,6 +29,8 @@ type World struct {
 	Problems []manifest.Problem
 
 	files []manifest.File
+	// state is where the statuses were read.
+	state string
 	// unread are the problems of files that could not be read.
 	unread []manifest.Problem
 	// services are sorted; ports are theirs.
@@ -37,15 +39,18 @@ type World struct {
 }
 
 // Files reads a directory of manifests, or one file, and the statuses that a
-// standalone operator keeps in .backendtls beside them. Now is the time at
-// which modes and dates are judged. The error is about the path, for people:
+// standalone operator keeps in state, "" for .backendtls beside them. Now is
+// the time at which modes and dates are judged. The error is about the path, for people:
 // what is wrong inside is in Problems.
-func Files(path string, now time.Time) (*World, error) {
+func Files(path, state string, now time.Time) (*World, error) {
 	files, problems, err := read(path)
 	if err != nil {
 		return nil, err
 	}
-	return assemble(path, files, problems, now), nil
+	if state == "" {
+		state = manifest.StateDir(directory(path))
+	}
+	return assemble(path, state, files, problems, now), nil
 }
 
 // With is the World as it would be if the files had these contents; those that
@@ -61,7 +66,7 @@ func (w *World) With(changed []manifest.File) *World {
 		}
 		files[i] = change
 	}
-	return assemble(w.Source, files, w.unread, w.Snapshot.Now)
+	return assemble(w.Source, w.state, files, w.unread, w.Snapshot.Now)
 }
 
 // Content is what was read from a file.
@@ -76,10 +81,9 @@ func (w *World) Content(path string) ([]byte, bool) {
 // Directory is where a new file goes.
 func (w *World) Directory() string { return directory(w.Source) }
 
-func assemble(path string, files []manifest.File, unread []manifest.Problem, now time.Time) *World {
+func assemble(path, state string, files []manifest.File, unread []manifest.Problem, now time.Time) *World {
 	set, problems := manifest.Parse(files)
 	problems = append(slices.Clone(unread), problems...)
-	state := manifest.StateDir(directory(path))
 	statuses, faults := manifest.ReadStatus(state)
 	problems = append(problems, faults...)
 	generations, err := manifest.ReadGenerations(state)
@@ -93,7 +97,7 @@ func assemble(path string, files []manifest.File, unread []manifest.Problem, now
 	snap.Now = now
 	world := &World{
 		Source: path, Snapshot: snap, Result: resolve.Build(snap), Set: set, Problems: problems,
-		files: files, unread: unread,
+		files: files, state: state, unread: unread,
 	}
 	world.gather()
 	return world

@@ -44,7 +44,7 @@ func (o *Options) completion(begun string, kinds ...gwapi.Kind) ([]cobra.Complet
 	if o.Filename == "" {
 		return nil, noFiles
 	}
-	world, err := collect.Files(o.Filename, o.Now())
+	world, err := collect.Files(o.Filename, o.State, o.Now())
 	if err != nil {
 		return nil, noFiles
 	}

@@ -32,8 +32,8 @@ type Options struct {
 	// Lookup resolves the host names of --address; network is "ip".
 	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
-	// Filename is -f.
-	Filename string
+	// Filename is -f; State is --state, "" for .backendtls beside the files.
+	Filename, State string
 }
 
 // errNoFiles is said where -f is missing.
@@ -43,6 +43,8 @@ var errNoFiles = errors.New("this version reads files, not clusters")
 func (o *Options) AddFileFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&o.Filename, "filename", "f", "",
 		"Directory of manifests, or one file: the whole world, no cluster is contacted")
+	cmd.Flags().StringVar(&o.State, "state", "",
+		"Directory where the operator keeps status, if it runs with --state too (default: .backendtls beside the files)")
 }
 
 // World reads the files and says on stderr what is wrong with them.
@@ -50,7 +52,7 @@ func (o *Options) World(cmd *cobra.Command) (*collect.World, error) {
 	if o.Filename == "" {
 		return nil, fmt.Errorf("%w: `%s -f DIR`", errNoFiles, cmd.CommandPath())
 	}
-	world, err := collect.Files(o.Filename, o.Now())
+	world, err := collect.Files(o.Filename, o.State, o.Now())
 	if err != nil {
 		return nil, err
 	}
