@@ -1,23 +1,8 @@
 package xds
 
 import (
-	"strings"
-
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-
-	"github.com/backendtls/backendtls/internal/gwapi"
 )
-
-// refusal is why a resource of the Gateway is not served as it was asked for.
-// It stands until the content changes.
-type refusal struct {
-	digest string
-	// policy is what a refused cluster enforces; zero for plaintext.
-	policy gwapi.Key
-	// unsent says that it never left, because it is not valid.
-	unsent bool
-	words  string
-}
 
 // answer takes the ACK or NACK in a request, if it is one.
 func (st *stream) answer(k kind, request *discoveryv3.DeltaDiscoveryRequest) error {
@@ -44,8 +29,9 @@ func (st *stream) answer(k kind, request *discoveryv3.DeltaDiscoveryRequest) err
 // ack notes that Envoy took a response.
 func (st *stream) ack(k kind, r *response) {
 	s := st.subscriptions[k]
-	for _, it := range r.sent {
+	for name, it := range r.sent {
 		s.cache.acknowledged(it)
+		st.accepted(resourceID{kind: k, name: name}, it)
 	}
 	switch k {
 	case clusters:
@@ -95,79 +81,4 @@ func (st *stream) nack(k kind, r *response, words string) error {
 	}
 	g.changed()
 	return nil
-}
-
-// refuse notes that Envoy refused this resource, unless it was replaced since,
-// and takes it back: a cluster is withdrawn, so that its routes answer 500 and
-// the one it was to replace can go; a listener or a route configuration gives
-// way to the last one that was acknowledged, so that an Envoy that starts now
-// has something to serve. Secrets and assignments stay: Envoy keeps what it
-// has, and one that has nothing must not get what is not wanted any more.
-func (st *stream) refuse(k kind, it *item, words string, culprits int) {
-	g := st.gateway
-	c := g.caches[k]
-	if c.items[it.name] != it {
-		return
-	}
-	id := resourceID{kind: k, name: it.name}
-	if k == assignments {
-		if culprits > 1 {
-			id.name = ""
-		}
-		st.record.rejections[id] = words
-		return
-	}
-	st.record.rejections[id] = words
-	g.refused[id] = refusal{digest: it.digest, policy: it.held.Policy, words: words}
-	switch {
-	case k == clusters:
-		c.remove(it.name)
-	case k.fallback():
-		c.restore(it.name)
-	}
-	for _, r := range g.envoys {
-		g.unsettle(r)
-	}
-}
-
-// culprits are the resources of a response that Envoy's words name; all of
-// them if they name none.
-func culprits(r *response, words string) map[string]bool {
-	found := make(map[string]bool)
-	for name := range r.sent {
-		if mentions(words, name) {
-			found[name] = true
-		}
-	}
-	if len(found) == 0 {
-		for name := range r.sent {
-			found[name] = true
-		}
-	}
-	return found
-}
-
-// mentions says whether the words contain the name as a whole, not as a part
-// of a longer one.
-func mentions(words, name string) bool {
-	if name == "" {
-		return false
-	}
-	for rest, from := words, 0; ; {
-		at := strings.Index(rest, name)
-		if at < 0 {
-			return false
-		}
-		from += at
-		end := from + len(name)
-		if (from == 0 || !inName(words[from-1])) && (end == len(words) || !inName(words[end])) {
-			return true
-		}
-		from++
-		rest = words[from:]
-	}
-}
-
-func inName(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '/'
 }

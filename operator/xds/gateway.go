@@ -182,6 +182,9 @@ func (g *gateway) gone(name string) {
 		r.stream.end(errGone)
 	}
 	delete(g.envoys, name)
+	for id := range r.rejections {
+		g.forgive(id)
+	}
 }
 
 // retireIfUnused closes an entry that only streams made and that has none

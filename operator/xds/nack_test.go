@@ -208,7 +208,29 @@ func TestAListenerThatWasNeverGoodIsTriedByEveryNewStream(t *testing.T) {
 		return len(envoys) == 1 && len(envoys[0].Rejections) == 1
 	})
 	c.stop()
-	h.connect(web, "envoy-2").awaitRoutes(oldAPI)
+	// One that takes it does not settle while the other stands by its refusal.
+	next := h.connect(web, "envoy-2")
+	next.awaitRoutes(oldAPI)
+	if e := ledger(t, h.Server, web, "envoy-2"); len(e.Settled) > 0 {
+		t.Errorf("settled %v", e.Settled)
+	}
+	h.Gone(web, "envoy-1")
+	h.eventually("settlement", func() bool { return ledger(t, h.Server, web, "envoy-2").Settled[policy] == "1" })
+}
+
+func TestAnEnvoyThatTakesWhatItRefusedBeforeSettles(t *testing.T) {
+	h := newHarness(t)
+	h.Publish(web, serving(shares("1"), oldAPI))
+	first := h.connect(web, "envoy-1", judging(refusing(listeners, thePort, theWords)))
+	h.eventually("the rejection", func() bool {
+		envoys := h.Envoys()[web]
+		return len(envoys) == 1 && len(envoys[0].Rejections) == 1
+	})
+	h.connect(web, "envoy-1", from(first)).awaitRoutes(oldAPI)
+	h.eventually("settlement", h.settledTo(policy, "1"))
+	if e := ledger(t, h.Server, web, "envoy-1"); len(e.Rejections) > 0 {
+		t.Errorf("the rejections are %v", e.Rejections)
+	}
 }
 
 func TestARefusedSecretIsNotReplacedByAnEarlierOne(t *testing.T) {

@@ -81,6 +81,8 @@ func (s *Server) converse(ctx context.Context, peer Peer, w wire) error {
 func (st *stream) watch(ctx context.Context, ended <-chan error) error {
 	overdue := time.NewTicker(ackPatience / 6)
 	defer overdue.Stop()
+	retry := time.NewTicker(retryAfter)
+	defer retry.Stop()
 	var expired <-chan time.Time
 	if !st.peer.Expires.IsZero() {
 		timer := time.NewTimer(st.peer.remaining(st.gateway.now()))
@@ -97,6 +99,8 @@ func (st *stream) watch(ctx context.Context, ended <-chan error) error {
 			return st.reason
 		case <-expired:
 			return errExpired
+		case <-retry.C:
+			st.retry()
 		case <-overdue.C:
 			if st.overdue(time.Now()) {
 				return errOverdue

@@ -334,6 +334,29 @@ func TestOnANewStreamRoutesWaitForTheFirstAckOfTheClusters(t *testing.T) {
 	})
 }
 
+func TestARefusedListenerIsTriedAgainNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		l.Publish(web, serving(shares("1"), oldAPI))
+		c := l.connect(web, "envoy-1", judging(refusing(listeners, thePort, "Address already in use")))
+		c.leadsAt(retryAfter - time.Second)
+		if n := c.timesSent(listeners, thePort); n != 1 {
+			t.Errorf("sent %d times within %s", n, retryAfter)
+		}
+		c.leadsAt(2 * time.Second)
+		if n := c.timesSent(listeners, thePort); n != 2 {
+			t.Errorf("sent %d times after %s, want twice", n, retryAfter)
+		}
+		c.judgeBy(nil)
+		if got := c.leadsAt(retryAfter); got != toOld {
+			t.Errorf("the routes lead to %s", got)
+		}
+		if e := ledger(t, l.Server, web, "envoy-1"); len(e.Rejections) > 0 || e.Settled[policy] != "1" {
+			t.Errorf("rejections %v, settled %v", e.Rejections, e.Settled)
+		}
+	})
+}
+
 func TestALapsedClusterIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
