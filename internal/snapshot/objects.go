@@ -33,9 +33,7 @@ func (o Objects[T]) Len() int { return len(o.byName) }
 
 // Sorted lists the objects by namespace and name.
 func (o Objects[T]) Sorted() []T {
-	names := slices.SortedFunc(maps.Keys(o.byName), func(a, b types.NamespacedName) int {
-		return compareNames(a, b)
-	})
+	names := slices.SortedFunc(maps.Keys(o.byName), compareNames)
 	sorted := make([]T, len(names))
 	for i, name := range names {
 		sorted[i] = o.byName[name]
