@@ -22,9 +22,10 @@ import (
 func init() { runtime.LockOSThread() }
 
 func main() {
-	// SIGPIPE too: a reader that goes away, as in `make demo | head`, must not
-	// leave anything behind.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+	// A reader that goes away, as in `make demo | head`, must not leave anything
+	// behind: the demo goes on to its end and tidies up.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx)
 	stop()
 	switch {
