@@ -15,3 +15,7 @@ func Settle() time.Duration { return usualPace.settle }
 
 // BeingWritten is what keeps a file from being read.
 func BeingWritten(path string) bool { return beingWritten(path) }
+
+// RelyOnEvents leaves out the looks without an event, which would find what no
+// event told.
+func RelyOnEvents(source *Source) { source.pace.rescan = time.Hour }

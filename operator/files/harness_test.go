@@ -119,6 +119,15 @@ func start(t *testing.T, dir string, change ...func(*files.Source)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.start(change...)
+	return b
+}
+
+// start runs a Source that was opened. Unless a change says otherwise, it has
+// nothing but events to go by.
+func (b *bench) start(change ...func(*files.Source)) {
+	t := b.t
+	files.RelyOnEvents(b.Source)
 	for _, change := range change {
 		change(b.Source)
 	}
@@ -132,7 +141,6 @@ func start(t *testing.T, dir string, change ...func(*files.Source)) *bench {
 	}()
 	b.stop = func() { cancel(); <-done }
 	t.Cleanup(b.stop)
-	return b
 }
 
 // eventually waits for a condition, looking whenever the Source signals and a

@@ -292,16 +292,17 @@ func TestADirectoryThatIsALinkIsFollowedWhenItIsSwapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	ctx := t.Context()
-	go func() { defer close(done); _ = b.Run(ctx) }()
-	t.Cleanup(func() { <-done })
+	b.start()
 	b.see("the first", func(s *snapshot.Snapshot) bool { return has(s, "one") })
 	if err := os.Symlink("v2", link+".tmp"); err != nil {
 		t.Fatal(err)
 	}
 	rename(t, link+".tmp", link)
 	b.see("the second", func(s *snapshot.Snapshot) bool { return fmt.Sprint(names(s)) == "[two]" })
+	write(t, filepath.Join(parent, "v2", "b.yaml"), service("three"))
+	b.see("a change behind the new target", func(s *snapshot.Snapshot) bool {
+		return fmt.Sprint(names(s)) == "[three two]"
+	})
 }
 
 func TestTheSameObjectTwiceFailsClosedWhereItDecidesTrust(t *testing.T) {
@@ -416,11 +417,7 @@ func TestAVanishedDirectoryChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files.Hasten(b.Source)
-	done := make(chan struct{})
-	ctx := t.Context()
-	go func() { defer close(done); _ = b.Run(ctx) }()
-	t.Cleanup(func() { <-done })
+	b.start()
 	b.signalled()
 	rename(t, dir, dir+".away")
 	b.eventually("it is said", func() bool { return len(b.logs.with("the directory cannot be read")) == 1 })

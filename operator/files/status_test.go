@@ -142,10 +142,17 @@ func TestAStatusSurvivesARestartAndAManifestsOwnIsIgnored(t *testing.T) {
   - ancestorRef: {name: web}
     controllerName: `+gwapi.ControllerName+`
     conditions:
-    - {type: SecurityDegraded, status: "True", reason: VerificationSkipped, message: "", lastTransitionTime: null}
+    - type: SecurityDegraded
+      status: "True"
+      reason: VerificationSkipped
+      message: ""
+      lastTransitionTime: 2026-01-01T00:00:00Z
 `)
 	b := start(t, dir)
 	b.signalled()
+	if len(b.Snapshot().Faults) != 0 {
+		t.Fatal(b.Snapshot().Faults)
+	}
 	if degraded(b.Snapshot()) != nil {
 		t.Fatal("the manifest's status is shown: it would open the mode gate")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"syscall"
 
@@ -82,6 +83,12 @@ func (w *watch) follow(directories []string) bool {
 	if w.watcher == nil {
 		return false
 	}
+	// A directory that is moved loses its watch, also if it comes back.
+	alive := make(map[string]bool, len(w.watched))
+	for _, dir := range w.watcher.WatchList() {
+		alive[dir] = true
+	}
+	maps.DeleteFunc(w.watched, func(dir string, _ fs.FileInfo) bool { return !alive[dir] })
 	wanted := make(map[string]bool, len(directories))
 	blind := false
 	for _, dir := range directories {
