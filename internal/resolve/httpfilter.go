@@ -88,6 +88,15 @@ func (r *filterReader) headerModifier(field string, spec *gatewayv1.HTTPHeaderFi
 // for the same header.
 var ourHeaders = []string{"x-forwarded-client-cert", "x-client-cert-verified"}
 
+// framingHeaders say where a request ends, or are about one connection (RFC
+// 9110 section 7.6.1). Envoy would forward them as a route writes them: with
+// Content-Length: 0 the body of a request is the next request on a connection
+// that the routes of others share, and the answer to it goes to somebody else.
+var framingHeaders = []string{
+	"connection", "content-length", "http2-settings", "keep-alive", "proxy-connection", "te", "trailer",
+	"transfer-encoding", "upgrade",
+}
+
 // modifiable checks that a header may be modified at all: Envoy refuses a
 // whole route table because of one that may not
 // (source/common/router/header_parser.cc).
@@ -97,6 +106,9 @@ func (r *filterReader) modifiable(field, name string) {
 		r.fault("%s: %q is not a header name", field, name)
 	case name == "host":
 		r.fault("%s: header %q cannot be modified", field, name)
+	case slices.Contains(framingHeaders, name):
+		r.fault("%s: header %q decides where a request ends or belongs to one connection, and cannot be modified",
+			field, name)
 	case slices.Contains(ourHeaders, strings.ReplaceAll(name, "_", "-")):
 		r.fault("%s: header %q is reserved for what the Gateway knows of the client's certificate", field, name)
 	}
