@@ -27,14 +27,13 @@ func salvage(d *definition, key gwapi.Key, content map[string]any) metav1.Object
 		return policy
 	}
 	targets, ok := spec["targetRefs"].([]any)
-	if !ok {
+	if !ok && spec["targetRefs"] != nil {
 		// A single reference where a list is due still says what is meant.
 		targets = []any{spec["targetRefs"]}
 	}
 	for _, target := range targets {
-		if ref, ok := salvageTarget(target); ok {
-			policy.Spec.TargetRefs = append(policy.Spec.TargetRefs, ref)
-		}
+		// One without a name stays: it says that something else is targeted too.
+		policy.Spec.TargetRefs = append(policy.Spec.TargetRefs, salvageTarget(target))
 	}
 	policy.Spec.Options = salvageOptions(spec["options"])
 	policy.Spec.Validation = salvageValidation(spec["validation"])
@@ -50,10 +49,12 @@ func (d *definition) blank(key gwapi.Key) metav1.Object {
 	return value
 }
 
-func salvageTarget(target any) (ref gatewayv1.LocalPolicyTargetReferenceWithSectionName, ok bool) {
+// salvageTarget is what can be made out of a reference; its Name is "" where
+// nobody can say what is targeted.
+func salvageTarget(target any) (ref targetRef) {
 	fields, ok := target.(map[string]any)
 	if !ok {
-		return ref, false
+		return ref
 	}
 	text := func(name string) string {
 		value, ok := fields[name].(string)
@@ -71,7 +72,7 @@ func salvageTarget(target any) (ref gatewayv1.LocalPolicyTargetReferenceWithSect
 	if section := text("sectionName"); section != "" {
 		ref.SectionName = new(gatewayv1.SectionName(section))
 	}
-	return ref, ref.Name != ""
+	return ref
 }
 
 func salvageOptions(value any) map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue {

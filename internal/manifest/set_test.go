@@ -152,7 +152,9 @@ func TestWhatIsSalvagedOfAPolicyFailsClosedWhereItWasMeantTo(t *testing.T) {
 		"a single reference in place of a list": {"targetRefs: {kind: Service, name: api}", "[api/]"},
 		"no kind":                               {"targetRefs: [{name: api, sectionName: https}]", "[api/https]"},
 		"a section that is a number":            {"targetRefs: [{group: '', kind: Service, name: api, sectionName: 443}]", "[api/]"},
-		"one reference that is text":            {"targetRefs: [api, {group: '', kind: Service, name: b}]", "[b/]"},
+		"one reference that is text":            {"targetRefs: [api, {group: '', kind: Service, name: b}]", "[/ b/]"},
+		"a name that is a number, of two":       {"targetRefs: [{name: api}, {name: 8080}]", "[api/ /]"},
+		"a name that is misspelt, of two":       {"targetRefs: [{name: api}, {nam: b}]", "[api/ /]"},
 		"nothing":                               {"validation: {}", "[]"},
 		"options and validation of wrong types": {"targetRefs: [{name: api}], options: {a: 1, b: c}, validation: []", "[api/]"},
 	} {

@@ -19,8 +19,8 @@ type tlsPolicies struct {
 	b       *builder
 	targets tlsTargets
 	bundles *bundles
-	// broken are policies by namespace of which only a fault is known: not what
-	// they target, so any port of their namespace may be meant.
+	// broken are policies by namespace with a fault of which not everything that
+	// they target is known, so any port of their namespace may be meant.
 	broken     map[string][]gwapi.Key
 	parameters map[gwapi.Key]parameterResult
 	judged     map[gwapi.Key]*tlsPolicy
@@ -53,7 +53,7 @@ func newTLSPolicies(b *builder, reaches []reach) *tlsPolicies {
 		if key.Kind != gwapi.KindBackendTLSPolicy {
 			continue
 		}
-		if policy, known := b.snap.TLSPolicies.Get(key.NamespacedName()); !known || len(policy.Spec.TargetRefs) == 0 {
+		if policy, known := b.snap.TLSPolicies.Get(key.NamespacedName()); !known || hasUnknownTarget(policy) {
 			p.broken[key.Namespace] = append(p.broken[key.Namespace], key)
 		}
 	}

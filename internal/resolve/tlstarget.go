@@ -81,7 +81,7 @@ func newTLSTargets(snap *snapshot.Snapshot) tlsTargets {
 func targetsOf(policy *gatewayv1.BackendTLSPolicy) []tlsTarget {
 	var targets []tlsTarget
 	for _, ref := range policy.Spec.TargetRefs {
-		if !gwapi.KindService.Is(&ref.Group, &ref.Kind, "", "") {
+		if !meansService(ref) || ref.Name == "" {
 			continue
 		}
 		target := tlsTarget{service: gwapi.KeyOf(gwapi.KindService, policy.Namespace, string(ref.Name))}
@@ -92,6 +92,22 @@ func targetsOf(policy *gatewayv1.BackendTLSPolicy) []tlsTarget {
 	}
 	slices.SortFunc(targets, compareTargets)
 	return slices.Compact(targets)
+}
+
+// hasUnknownTarget says whether the policy may target more than it names: a
+// reference of which no name could be made out has none.
+func hasUnknownTarget(policy *gatewayv1.BackendTLSPolicy) bool {
+	return len(policy.Spec.TargetRefs) == 0 || slices.ContainsFunc(policy.Spec.TargetRefs,
+		func(ref gatewayv1.LocalPolicyTargetReferenceWithSectionName) bool { return ref.Name == "" })
+}
+
+// meansService says whether a reference is to a Service, or can only be meant
+// for one: a slip in its kind or group, which targetFaults names, must not leave
+// that Service in plaintext.
+func meansService(ref gatewayv1.LocalPolicyTargetReferenceWithSectionName) bool {
+	group, kind := strings.ToLower(string(ref.Group)), strings.ToLower(string(ref.Kind))
+	return slices.Contains([]string{"", "core", "v1"}, group) &&
+		slices.Contains([]string{"service", "services", "svc"}, kind)
 }
 
 // hasSection says whether the target exists as far as anybody can tell: of a
