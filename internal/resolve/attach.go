@@ -129,7 +129,7 @@ func (b *builder) attachTo(
 		a.refused = report.RouteNoMatchingListenerHostname(fmt.Sprintf("spec.hostnames %s match none of: %s",
 			strings.Join(route.hostnames, ", "), strings.Join(admitted, "; ")))
 	default:
-		a.refused = report.RouteNotAllowedByListeners(strings.Join(notAllowed, "; "))
+		a.refused = report.RouteNotAllowedByListeners(strings.Join(slices.Compact(notAllowed), "; "))
 	}
 	return a
 }
@@ -151,6 +151,9 @@ func selectsNothing(parent *gatewayv1.ParentReference, gateway gwapi.Key) string
 // admits says whether a listener takes routes of that kind and namespace.
 func (b *builder) admits(l *listenerNode, route gwapi.Key) (why absence, sentence string) {
 	if !l.takesKind(route.Kind) {
+		if isOurs(l.gateway.class) && route.Kind != gwapi.KindHTTPRoute {
+			return forbidden, fmt.Sprintf("a %s is not served by this version, an %s is", route.Kind, gwapi.KindHTTPRoute)
+		}
 		return forbidden, fmt.Sprintf("listener %s (protocol %s) takes no %s", l.spec.Name, l.spec.Protocol, route.Kind)
 	}
 	var labels map[string]string

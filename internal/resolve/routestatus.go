@@ -149,5 +149,6 @@ func (c *compiledBackend) explain() string {
 	if c.decision == nil {
 		return c.fault
 	}
-	return fmt.Sprintf("%s is not in force (%s): %s", c.decision.Policy, c.reason, c.fault)
+	policy := c.decision.Policy.String()
+	return fmt.Sprintf("%s is not in force (%s): %s", policy, c.reason, strings.TrimPrefix(c.fault, policy+": "))
 }

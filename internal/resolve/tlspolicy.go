@@ -77,7 +77,7 @@ func judgePolicy(bundles *bundles, gateway gwapi.Key, object *gatewayv1.BackendT
 	if fault, broken := bundles.b.snap.Faults[key]; broken {
 		// What else could be said of an object that is contradictory in itself
 		// would only distract from that.
-		policy.refused = policyFault{report.PolicyReasonInvalid, fmt.Sprintf("%s is not usable: %s", key, fault)}
+		policy.refused = policyFault{report.PolicyReasonInvalid, "it is not usable: " + fault}
 		policy.unresolved = policyFault{report.PolicyReasonInvalid, "the references of an unusable policy are not followed"}
 		return policy
 	}
@@ -241,8 +241,8 @@ func (j *policyJudge) read(field string, object gwapi.Key, key string, reason re
 	found := j.bundles.get(j.gateway, object, key)
 	switch found.why {
 	case present:
-		j.policy.sources = append(j.policy.sources, fmt.Sprintf("%s key %s (%d certificates, %s)",
-			object, key, len(found.certificates), found.digest))
+		j.policy.sources = append(j.policy.sources, fmt.Sprintf("%s key %s (%s, %s)",
+			object, key, countCertificates(len(found.certificates)), found.digest))
 	case unseen:
 		j.unseen = append(j.unseen, field+": "+found.fault)
 	default:
@@ -322,6 +322,13 @@ func (j *policyJudge) compose() {
 		j.policy.shadowed = len(verify.Shadowed(written.Anchors))
 	}
 	j.policy.written, j.policy.asked = written, asked
+}
+
+func countCertificates(n int) string {
+	if n == 1 {
+		return "1 certificate"
+	}
+	return fmt.Sprintf("%d certificates", n)
 }
 
 func joinFaults(faults []policyFault) string {
