@@ -108,23 +108,9 @@ func (k *statusSink) write(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		_, exists := set.Get(key)
-		was, written := live[key]
-		ours, reported := desired[key]
-		var err error
-		switch {
-		case !exists && written:
-			err = pass.remove(k.source.state, key)
-		case !exists || desired == nil:
-			// Nothing to write about it, or nobody has said yet what.
-		default:
-			if !reported {
-				ours = report.Report{Generation: was.Generation}
-			}
-			err = k.merge(&pass, key, was, ours)
-		}
-		errs.add(err)
-		if last := i+1 == len(order) || order[i+1].Kind != key.Kind && key.Kind == gwapi.KindBackendTLSPolicy; last {
+		errs.add(k.settle(&pass, set, key, live, desired))
+		last := i+1 == len(order)
+		if last || key.Kind == gwapi.KindBackendTLSPolicy && order[i+1].Kind != key.Kind || pass.size() == showAfter {
 			k.source.showStatuses(&pass)
 		}
 	}
@@ -141,6 +127,31 @@ func policiesFirst(a, b gwapi.Key) int {
 		return 1
 	}
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), gwapi.CompareKeys(a, b))
+}
+
+// showAfter is how many new statuses wait to be shown together: a Snapshot
+// costs milliseconds, and a mode waits for its own status alone.
+const showAfter = 200
+
+// settle brings one file to what is desired.
+func (k *statusSink) settle(
+	pass *pass, set *manifest.Set, key gwapi.Key, live manifest.Statuses, desired report.Set,
+) error {
+	was, written := live[key]
+	if _, exists := set.Get(key); !exists {
+		if written {
+			return pass.remove(k.source.state, key)
+		}
+		return nil
+	}
+	if desired == nil {
+		return nil // Nobody has said yet what it should be.
+	}
+	ours, reported := desired[key]
+	if !reported {
+		ours = report.Report{Generation: was.Generation}
+	}
+	return k.merge(pass, key, was, ours)
 }
 
 // merge writes one status if it differs from the live one.
@@ -177,6 +188,8 @@ type pass struct {
 	removed []gwapi.Key
 	stamps  map[gwapi.Key]stamp
 }
+
+func (p *pass) size() int { return len(p.written) + len(p.removed) }
 
 // write replaces the file and reads it back: what a Snapshot shows is what
 // stands there, never what was meant to.
@@ -245,7 +258,7 @@ func (k *statusSink) verify() {
 			pass.removed = append(pass.removed, key)
 		}
 	}
-	if changed := len(pass.written) + len(pass.removed); changed > 0 {
+	if changed := pass.size(); changed > 0 {
 		k.source.config.Log.Warn("status files were changed by somebody else and are written anew", "files", changed)
 		k.source.showStatuses(&pass)
 	}
@@ -261,7 +274,7 @@ func (s *Source) current() (*manifest.Set, manifest.Statuses) {
 // showStatuses puts what was written into the Snapshot, and signals if that
 // decides anything.
 func (s *Source) showStatuses(pass *pass) {
-	if len(pass.written)+len(pass.removed) == 0 {
+	if pass.size() == 0 {
 		return
 	}
 	relevant := false

@@ -357,3 +357,31 @@ func TestALoopThatAlwaysPutsWhatItSeesComesToRest(t *testing.T) {
 		t.Errorf("%d builds: the status never came back", builds)
 	}
 }
+
+func TestManyStatusesAreAllWrittenAndShown(t *testing.T) {
+	const many = 1000
+	dir := t.TempDir()
+	var content strings.Builder
+	desired := report.Set{}
+	for i := range many {
+		name := fmt.Sprintf("p%d", i)
+		content.WriteString(policy(name, name, "a.example"))
+		desired[key(gwapi.KindBackendTLSPolicy, name)] = says("True", "VerificationSkipped", "")[key(
+			gwapi.KindBackendTLSPolicy, "api")]
+	}
+	write(t, filepath.Join(dir, "a.yaml"), content.String())
+	b := start(t, dir)
+	b.signalled()
+	b.Put(desired)
+	b.see("every status", func(s *snapshot.Snapshot) bool {
+		shown := 0
+		for _, policy := range s.TLSPolicies.Sorted() {
+			shown += len(policy.Status.Ancestors)
+		}
+		return shown == many
+	})
+	entries, err := os.ReadDir(filepath.Dir(statusPath(dir)))
+	if err != nil || len(entries) != many {
+		t.Errorf("%d files, %v", len(entries), err)
+	}
+}
