@@ -56,6 +56,30 @@ func TestTextOfStrangersCannotDriveTheTerminal(t *testing.T) {
 	}
 }
 
+// TestTextOfStrangersCannotWriteLinesOfAQuestion is about what is shown before
+// somebody decides: nobody else may put a line of his own into it.
+func TestTextOfStrangersCannotWriteLinesOfAQuestion(t *testing.T) {
+	b := newShop(t)
+	b.serve(b.identity("hostile"), "10.0.1.1:8443", "10.0.6.1:8443")
+	poison(t, filepath.Join("shop", "skip.yaml"), `waiting for the new CA`, yamlEscaped(hostile))
+	for _, args := range [][]string{
+		{"pin", "svc/api", "--replace", "-f", "shop"},
+		{"pin", "svc/api", "--replace", "--form", "leaf", "-f", "shop"},
+		{"skip-verify", "off", "svc/skip", "-f", "shop"},
+	} {
+		_, stdout, stderr := b.run(args...)
+		if stdout == "" {
+			t.Errorf("%q prints no manifest: %s", args, stderr)
+		}
+		for line := range strings.Lines(stderr) {
+			if strings.HasPrefix(strings.TrimSpace(line), "VERDICT: passes") {
+				t.Errorf("%q shows a line of the stranger's own:\n%s", args, stderr)
+				break
+			}
+		}
+	}
+}
+
 // drives says whether a terminal would do something about the character.
 func drives(r rune) bool {
 	return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u200b'

@@ -95,6 +95,6 @@ func (o *Options) showChanges(d *draft) {
 	}
 	o.note("%s btlspolicy/%s in %s:", title, d.policy.Name, d.written())
 	for _, change := range d.edit.Describe(d.policy) {
-		o.note("  %s", change)
+		o.note("  %s", untrusted.Text(change))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/tunnel"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
 // liveOf is what the endpoints of a port presented. All must have: one that
@@ -78,14 +79,27 @@ func describeLive(form edit.Form, live []edit.Live) []string {
 		lines = append(lines,
 			fmt.Sprintf("%s  served by %s", shown, strings.Join(serving[id], ", ")),
 			fmt.Sprintf("    %s, issued by %s, names %s, expires %s", orUnnamed(leaf.Subject.String()),
-				orUnnamed(leaf.Issuer.String()), orUnnamed(strings.Join(leaf.DNSNames, " ")),
+				orUnnamed(leaf.Issuer.String()), orUnnamed(listNames(leaf.DNSNames)),
 				leaf.NotAfter.UTC().Format(time.DateOnly)))
 	}
 	return lines
 }
 
+// maxNames is how many names are shown before somebody is asked to trust them:
+// thousands would push the question's text out of sight.
+const maxNames = 10
+
+func listNames(names []string) string {
+	if more := len(names) - maxNames; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], " "), more)
+	}
+	return strings.Join(names, " ")
+}
+
+// orUnnamed is a name out of a certificate, on one line: a line break in it
+// would let whoever answers write lines of what is asked.
 func orUnnamed(name string) string {
-	if name == "" {
+	if name = untrusted.Text(name); name == "" {
 		return "(none)"
 	}
 	return name
