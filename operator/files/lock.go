@@ -44,7 +44,8 @@ func acquire(dir, state string) (locks, error) {
 		return locks{}, errors.Join(err, held.release())
 	}
 	path := filepath.Join(state, lockFile)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	// A link in its place would have the pid written over what it points to.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return locks{}, errors.Join(stateError(state, err), held.release())
 	}

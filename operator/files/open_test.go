@@ -169,3 +169,48 @@ func TestTheStateIsPrivateAndOutOfReachOfGit(t *testing.T) {
 		t.Errorf("the state was read as manifests: %d ConfigMaps", n)
 	}
 }
+
+// A repository can hold symbolic links of any name.
+func TestALinkAmongTheManifestsIsNotFollowedToWrite(t *testing.T) {
+	for name, link := range map[string]string{
+		"the state":    ".backendtls",
+		"the statuses": ".backendtls/status",
+		"the lock":     ".backendtls/lock",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, elsewhere := t.TempDir(), t.TempDir()
+			target := elsewhere
+			if name == "the lock" {
+				target = filepath.Join(elsewhere, "precious")
+			}
+			for _, file := range []string{"precious", ".writing-precious"} {
+				if err := os.WriteFile(filepath.Join(elsewhere, file), []byte("precious"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			path := filepath.Join(dir, link)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(target, path); err != nil {
+				t.Fatal(err)
+			}
+			b, err := open(t, dir, "")
+			if err == nil {
+				_ = b.Close()
+				t.Fatal("no error")
+			}
+			if !strings.Contains(err.Error(), path) && !strings.Contains(err.Error(), filepath.Dir(path)) ||
+				strings.Contains(err.Error(), "\n") {
+				t.Errorf("not one line that names %s: %v", path, err)
+			}
+			entries, err := os.ReadDir(elsewhere)
+			if err != nil || len(entries) != 2 {
+				t.Errorf("there are %v now, %v", entries, err)
+			}
+			if content, _ := os.ReadFile(filepath.Join(elsewhere, "precious")); string(content) != "precious" {
+				t.Errorf("the target holds %q", content)
+			}
+		})
+	}
+}

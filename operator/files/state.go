@@ -49,7 +49,8 @@ func stateError(state string, err error) error {
 // statuses would be read as objects.
 func stateDir(dir, state string) (string, error) {
 	if state == "" {
-		return manifest.StateDir(dir), nil
+		state = manifest.StateDir(dir)
+		return state, ownDirectory(state)
 	}
 	inside, err := within(dir, state)
 	if err != nil {
@@ -60,6 +61,17 @@ func stateDir(dir, state string) (string, error) {
 			"or one whose name begins with a dot", state, dir)
 	}
 	return state, nil
+}
+
+// ownDirectory refuses a symbolic link where the operator makes a directory of
+// its own. One that came with the manifests, out of a repository say, would
+// have files written, replaced and removed wherever it points to.
+func ownDirectory(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return fmt.Errorf("state %s: is a symbolic link; remove it, or name a directory with --state PATH", path)
+	}
+	return nil
 }
 
 // within says whether path is dir, or lies in it where manifests are read.
@@ -102,6 +114,9 @@ func resolved(path string) (string, error) {
 // prepareState makes the state directory: for nobody else's eyes, and out of
 // reach of git.
 func prepareState(state string) error {
+	if err := ownDirectory(manifest.StatusDir(state)); err != nil {
+		return err
+	}
 	for _, dir := range []string{state, manifest.StatusDir(state)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return stateError(state, err)
