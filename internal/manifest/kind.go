@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -88,6 +89,22 @@ func gatewayKind(kind gwapi.Kind, plural string, create func() metav1.Object, ol
 // definitionOf is the definition of a kind in a group, nil for others.
 func definitionOf(group, kind string) *definition {
 	i := slices.IndexFunc(definitions, func(d definition) bool { return string(d.kind) == kind && d.group == group })
+	if i < 0 {
+		return nil
+	}
+	return &definitions[i]
+}
+
+// meantFor is the definition of a kind that decides what is trusted, where a
+// group and kind that nobody serves can be meant for nothing else: they differ
+// from it by case, by the plural, or by the group under which Gateway API keeps
+// its experiments. Nil for all others, which are somebody else's.
+func meantFor(group, kind string) *definition {
+	group = strings.Replace(strings.ToLower(group), ".x-k8s.io", ".k8s.io", 1)
+	i := slices.IndexFunc(definitions, func(d definition) bool {
+		return d.decides && d.plural != "" && d.group == group &&
+			(strings.EqualFold(string(d.kind), kind) || strings.EqualFold(d.plural, kind))
+	})
 	if i < 0 {
 		return nil
 	}

@@ -148,6 +148,11 @@ func (r *reader) objects(node *yaml.Node, document, item int, implied schema.Gro
 		return r.list(items, document, gvk)
 	}
 	definition := definitionOf(gvk.Group, gvk.Kind)
+	if definition == nil {
+		if meant := meantFor(gvk.Group, gvk.Kind); meant != nil {
+			return r.misnamed(node, document, item, meant, gvk)
+		}
+	}
 	if definition == nil && isGroup(gvk.Group) && child(node, "metadata") == nil {
 		// Every object of these groups has metadata: this one is half written,
 		// perhaps in the middle of its kind.
@@ -191,12 +196,8 @@ func (r *reader) object(node *yaml.Node, index, item int, definition *definition
 	if err != nil {
 		return err
 	}
-	content["apiVersion"], content["kind"] = definition.apiVersion(version), string(definition.kind)
-	d := document{
-		definition: definition, version: version, node: node, content: content,
-		object: Object{File: r.file.Path, Document: index, Item: item, Line: node.Line},
-	}
-	if err := d.identify(); err != nil {
+	d, err := r.identified(node, content, index, item, definition, version)
+	if err != nil {
 		return err
 	}
 	if !definition.reads(version) {
@@ -205,6 +206,35 @@ func (r *reader) object(node *yaml.Node, index, item int, definition *definition
 	} else if err := d.finish(); err != nil {
 		return err
 	}
+	r.current.objects = append(r.current.objects, d.object)
+	return nil
+}
+
+// identified is the document of an object with its key.
+func (r *reader) identified(
+	node *yaml.Node, content map[string]any, index, item int, definition *definition, version string,
+) (*document, error) {
+	content["apiVersion"], content["kind"] = definition.apiVersion(version), string(definition.kind)
+	d := &document{
+		definition: definition, version: version, node: node, content: content,
+		object: Object{File: r.file.Path, Document: index, Item: item, Line: node.Line},
+	}
+	return d, d.identify()
+}
+
+// misnamed reads an object whose kind or group is a slip: an invalid one of the
+// kind that is meant, so that what it decides about trust is not overlooked.
+func (r *reader) misnamed(node *yaml.Node, index, item int, meant *definition, gvk schema.GroupVersionKind) error {
+	content, err := r.values.object(node)
+	if err != nil {
+		return err
+	}
+	d, err := r.identified(node, content, index, item, meant, meant.versions[0])
+	if err != nil {
+		return err
+	}
+	d.refuse("kind", fmt.Sprintf("%s %s is no kind that is served; write %s %s",
+		gvk.GroupVersion(), gvk.Kind, APIVersion(meant.kind), meant.kind))
 	r.current.objects = append(r.current.objects, d.object)
 	return nil
 }

@@ -182,3 +182,39 @@ func TestWhatIsSalvagedOfAPolicyFailsClosedWhereItWasMeantTo(t *testing.T) {
 		})
 	}
 }
+
+func TestAPolicyUnderASlightlyWrongNameIsNotOverlooked(t *testing.T) {
+	for name, row := range map[string]struct {
+		apiVersion, kind string
+		other            bool
+	}{
+		"another case":           {apiVersion: "gateway.networking.k8s.io/v1", kind: "BackendTlsPolicy"},
+		"the plural":             {apiVersion: "gateway.networking.k8s.io/v1", kind: "BackendTLSPolicies"},
+		"the group's case":       {apiVersion: "Gateway.networking.k8s.io/v1", kind: "BackendTLSPolicy"},
+		"the experimental group": {apiVersion: "gateway.networking.x-k8s.io/v1alpha1", kind: "BackendTLSPolicy"},
+		"an experimental kind":   {apiVersion: "gateway.networking.x-k8s.io/v1alpha1", kind: "XMesh", other: true},
+		"somebody else's":        {apiVersion: "example.com/v1", kind: "BackendTLSPolicy", other: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set, problems := after(map[string]string{"a.yaml": "apiVersion: " + row.apiVersion + "\nkind: " + row.kind +
+				"\nmetadata: {name: x}\nspec: {targetRefs: [{group: '', kind: Service, name: api}], " +
+				"validation: {hostname: api.example.com, wellKnownCACertificates: System}}\n"})
+			key := gwapi.KeyOf(gwapi.KindBackendTLSPolicy, "default", "x")
+			snap := set.Snapshot()
+			policy, found := snap.TLSPolicies.Get(key.NamespacedName())
+			if row.other {
+				if found || len(problems) > 0 {
+					t.Errorf("taken for a policy: %v", problems)
+				}
+				return
+			}
+			if !found || len(policy.Spec.TargetRefs) != 1 || snap.Faults[key] == "" {
+				t.Fatalf("found %t, faults %v", found, snap.Faults)
+			}
+			if !strings.Contains(snap.Faults[key], "a.yaml:2: ") ||
+				!strings.Contains(snap.Faults[key], "write gateway.networking.k8s.io/v1 BackendTLSPolicy") {
+				t.Errorf("fault %q", snap.Faults[key])
+			}
+		})
+	}
+}
