@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"crypto/tls"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -15,7 +17,7 @@ import (
 // them from the request, which the client writes.
 func (t *translation) upstreamTLS(b *model.Backend) (*corev3.TransportSocket, error) {
 	common := &tlsv3.CommonTlsContext{
-		TlsParams:     tlsParameters(),
+		TlsParams:     upstreamParameters(b.Trust),
 		AlpnProtocols: upstreamALPN(b),
 	}
 	if b.Trust.Mode != model.InsecureSkipVerification {
@@ -36,6 +38,16 @@ func tlsParameters() *tlsv3.TlsParameters {
 	}
 }
 
+// upstreamParameters are the versions of a trust: never below 1.2, and not
+// below its floor.
+func upstreamParameters(trust *model.Trust) *tlsv3.TlsParameters {
+	parameters := tlsParameters()
+	if trust.MinTLSVersion > tls.VersionTLS12 {
+		parameters.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
+	}
+	return parameters
+}
+
 // upstreamALPN is what the trust offers. HTTP/2 is always offered where it will
 // be spoken: a server that was not asked for it speaks HTTP/1.1.
 func upstreamALPN(b *model.Backend) []string {
@@ -49,6 +61,12 @@ func upstreamALPN(b *model.Backend) []string {
 // passes all of them: the chain to a trusted CA (any of them, partial chains
 // included), one of the names, one of the leaves, which may be in either of
 // its two lists.
+//
+// The CA is inline although the system roots are 175 KB. A refused cluster is
+// named by Envoy and withdrawn, and its routes answer 500. Were the CA a secret
+// of its own, a refusal would name no cluster, and each one that waits for it
+// would withhold the acknowledgement of all others for fetchTimeout, and then
+// answer 503.
 func (t *translation) validationContext(trust *model.Trust) *tlsv3.CertificateValidationContext {
 	v := &tlsv3.CertificateValidationContext{
 		TrustChainVerification:  tlsv3.CertificateValidationContext_VERIFY_TRUST_CHAIN,
