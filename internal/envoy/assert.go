@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -160,6 +161,10 @@ func assertProtocols(common *tlsv3.CommonTlsContext, b *model.Backend) error {
 	params := common.GetTlsParams()
 	if params.GetTlsMinimumProtocolVersion() < tlsv3.TlsParameters_TLSv1_2 {
 		return errors.New("A10: the least TLS version is below 1.2 or not set")
+	}
+	if b.Trust.MinTLSVersion > tls.VersionTLS12 &&
+		params.GetTlsMinimumProtocolVersion() < tlsv3.TlsParameters_TLSv1_3 {
+		return errors.New("A10: the least TLS version is below the floor of the trust")
 	}
 	if params.GetTlsMaximumProtocolVersion() < tlsv3.TlsParameters_TLSv1_3 {
 		return errors.New("A10: the highest TLS version is below 1.3 or not set")

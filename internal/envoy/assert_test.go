@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"crypto/tls"
 	"crypto/sha256"
 	"encoding/pem"
 	"errors"
@@ -254,6 +255,11 @@ func TestAMessageThatChecksLessIsRefused(t *testing.T) {
 		}},
 		"TLS 1.2 at most": {"A10", func(s *subject) {
 			s.common().TlsParams.TlsMaximumProtocolVersion = tlsv3.TlsParameters_TLSv1_2
+		}},
+		"TLS 1.2 under a floor of 1.3": {"A10", func(s *subject) {
+			trust := *s.backend.Trust
+			trust.MinTLSVersion = tls.VersionTLS13
+			s.backend.Trust = &trust
 		}},
 		"TLS 1.1": {"A10", func(s *subject) {
 			s.common().TlsParams.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_1

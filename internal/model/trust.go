@@ -57,6 +57,10 @@ type Trust struct {
 	Leaves []pin.Pin
 	// ALPN are the protocols offered.
 	ALPN []string
+	// MinTLSVersion is the least version to speak, as in crypto/tls; 0 is TLS 1.2,
+	// below which Envoy is never asked to go. (Left out of the digest where 0:
+	// what is added later must not rename every cluster.)
+	MinTLSVersion uint16 `json:",omitzero"`
 }
 
 // NameKind is the kind of a subject alternative name.

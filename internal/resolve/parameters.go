@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"crypto/tls"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,8 +23,9 @@ const unlimited = "Unlimited"
 // defaultMaxDuration is what an absent maxDuration means.
 const defaultMaxDuration = 24 * time.Hour
 
-// servedTLSFloor is the minTLSVersion that every connection has anyway.
-const servedTLSFloor = "1.2"
+// tlsFloors are the values of minTLSVersion. TLS 1.2 is what every connection
+// has anyway, so it is no floor.
+var tlsFloors = map[string]uint16{"1.2": 0, "1.3": tls.VersionTLS13}
 
 // parameterResult is what GatewayParameters say about insecure modes on one
 // Gateway: the bounds of the class and those of the Gateway itself.
@@ -33,9 +35,8 @@ type parameterResult struct {
 	Fault string
 	// Unseen says why nobody knows what some GatewayParameters say.
 	Unseen string
-	// floor says why no policy can be served: the parameters ask for a TLS
-	// version that this version cannot insist on.
-	floor string
+	// floor is the highest minTLSVersion, 0 for none above TLS 1.2.
+	floor uint16
 	// where names the references, for people who look for them.
 	where string
 	// bounds are the parameters that have backendTLS. What is asked for must
@@ -167,10 +168,15 @@ func (r *parameterResult) addBound(object gwapi.Key, spec *v1alpha1.BackendTLS) 
 		}
 		limit.selector, limit.selectorText = selector, metav1.FormatLabelSelector(spec.Namespaces)
 	}
-	if spec.MinTLSVersion != nil && *spec.MinTLSVersion != servedTLSFloor {
-		r.floor = fmt.Sprintf("%s spec.backendTLS.minTLSVersion: %q is not served by this version, only %q is",
-			object, *spec.MinTLSVersion, servedTLSFloor)
-		r.addFault(r.floor)
+	if spec.MinTLSVersion != nil {
+		floor, known := tlsFloors[*spec.MinTLSVersion]
+		if !known {
+			// What was meant is unknown, but hardly less than the most there is.
+			floor = tls.VersionTLS13
+			r.addFault(fmt.Sprintf("%s spec.backendTLS.minTLSVersion: %q is neither \"1.2\" nor \"1.3\"",
+				object, *spec.MinTLSVersion))
+		}
+		r.floor = max(r.floor, floor)
 	}
 	r.bounds = append(r.bounds, limit)
 }

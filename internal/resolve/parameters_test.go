@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strings"
 	"testing"
@@ -213,19 +214,33 @@ func (w *world) parameters(name, backendTLS string) {
 		", namespace: default}\nspec: {backendTLS: " + backendTLS + "}")
 }
 
-func TestATLSFloorThatIsNotServedFailsClosed(t *testing.T) {
-	w := withParameters(t, "-", `{minTLSVersion: "1.3"}`)
-	w.policy("api", trustSpec("CA", model.Standard))
-	p := w.build()
-	p.expect(policyKey, report.PolicyAccepted, report.PolicyReasonInvalid,
-		"of-gateway spec.backendTLS.minTLSVersion", `"1.3" is not served by this version`)
-	if p.at("https").Trust != nil || p.parametersOf(webKey).Fault == "" {
-		t.Error("a connection below the floor is possible")
+func TestTheHigherTLSFloorHoldsUnderEveryMode(t *testing.T) {
+	for _, tc := range []struct {
+		class, gateway string
+		want           uint16
+	}{
+		{"-", "-", 0},
+		{"-", `{minTLSVersion: "1.2"}`, 0},
+		{"-", `{minTLSVersion: "1.3"}`, tls.VersionTLS13},
+		{`{minTLSVersion: "1.3"}`, `{minTLSVersion: "1.2"}`, tls.VersionTLS13},
+		{`{minTLSVersion: "1.2"}`, `{minTLSVersion: "1.3"}`, tls.VersionTLS13},
+		{`{minTLSVersion: "1.3"}`, "{}", tls.VersionTLS13},
+		// What was meant is unknown: the mode is refused, the floor is the highest.
+		{"-", `{minTLSVersion: "1.4"}`, tls.VersionTLS13},
+	} {
+		w := withParameters(t, tc.class, tc.gateway)
+		w.policy("api", trustSpec("CA", model.Standard))
+		decision := w.build().at("https")
+		if decision.Trust == nil || decision.Trust.MinTLSVersion != tc.want || decision.Written.MinTLSVersion != tc.want {
+			t.Errorf("class %s, Gateway %s: trust is %+v, want the floor %#x", tc.class, tc.gateway, decision.Trust, tc.want)
+		}
 	}
-	w = withParameters(t, "-", `{minTLSVersion: "1.2"}`)
-	w.policy("api", trustSpec("CA", model.Standard))
-	if w.build().at("https").Trust == nil {
-		t.Error("the floor that every connection has anyway is refused")
+	w := withParameters(t, "-", `{minTLSVersion: "1.3", allowedModes: [InsecureSkipVerification], requireReason: false}`)
+	w.askFor(model.InsecureSkipVerification, time.Hour, "")
+	w.readBack(w.build())
+	if trust := w.build().at("https").Trust; trust == nil || trust.Mode != model.InsecureSkipVerification ||
+		trust.MinTLSVersion != tls.VersionTLS13 {
+		t.Errorf("under a mode the trust is %+v, want it with the floor", trust)
 	}
 }
 

@@ -40,6 +40,8 @@ type tlsStanding struct {
 	// trust is what Envoy enforces; nil where refused. It lacks what depends on
 	// the port.
 	trust *model.Trust
+	// written is the policy without its mode on this Gateway; nil as trust is.
+	written *model.Trust
 	// told is the mode that SecurityDegraded=True must name; Standard if none.
 	told model.Mode
 	// holders are the Envoys that may still use another mode than the one asked
@@ -108,19 +110,13 @@ func (p *tlsPolicies) settle(s *tlsStanding) {
 	}
 	s.conflict, s.keepsAny = p.targets.conflict(s.judged.object)
 	s.refused = s.judged.refused
-	switch floor := p.parametersOf(s.gateway).floor; {
-	case s.crowded:
+	if s.crowded {
 		s.refused = policyFault{report.PolicyReasonInvalid, fmt.Sprintf(
 			"status.ancestors has room for %d entries and none is left for %s", maxAncestors, s.gateway)}
-	case !s.refused.some() && floor != "":
-		s.refused = policyFault{
-			report.PolicyReasonInvalid,
-			fmt.Sprintf("%s asks for what cannot be insisted on: %s", s.gateway, floor),
-		}
 	}
 	p.settleMode(s)
 	if !s.refused.some() {
-		s.enforce()
+		s.enforce(p.parametersOf(s.gateway).floor)
 	}
 	p.tell(s)
 }
@@ -169,12 +165,16 @@ func (p *tlsPolicies) settleMode(s *tlsStanding) {
 	}
 }
 
-// enforce chooses between the policy as written and under its mode.
-func (s *tlsStanding) enforce() {
-	s.trust = s.judged.written
+// enforce chooses between the policy as written and under its mode. Either way
+// the Gateway's TLS floor holds: a mode weakens what is verified, not what is
+// spoken.
+func (s *tlsStanding) enforce(floor uint16) {
+	written := *s.judged.written
+	written.MinTLSVersion = floor
+	s.written, s.trust = &written, &written
 	if s.state == model.ModeActive {
 		weakened := *s.judged.asked
-		weakened.Until = s.request.until
+		weakened.Until, weakened.MinTLSVersion = s.request.until, floor
 		s.trust = &weakened
 	}
 }
@@ -252,7 +252,7 @@ func (s *tlsStanding) decide(r reach) tlsDecision {
 		}
 	}
 	decision.Trust = onPort(s.trust, r)
-	decision.Written = onPort(s.judged.written, r)
+	decision.Written = onPort(s.written, r)
 	return tlsDecision{Decision: decision, Trust: decision.Trust, Written: decision.Written}
 }
 

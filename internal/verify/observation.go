@@ -32,7 +32,7 @@ func Observed(seen model.Observation, trust *model.Trust, now time.Time) []Check
 	}
 	checks := Verify(seen.Chain, trust, now)
 	if checks[0].Outcome == Pass {
-		checks[0] = checkConnection(seen, checks[0])
+		checks[0] = checkConnection(seen, trust, checks[0])
 	}
 	return checks
 }
@@ -63,7 +63,7 @@ func faulty(seen model.Observation) Check {
 
 // checkConnection adds to a handshake check that the certificate passed what the
 // probe saw of the connection.
-func checkConnection(seen model.Observation, check Check) Check {
+func checkConnection(seen model.Observation, trust *model.Trust, check Check) Check {
 	version := fmt.Sprintf("TLS 1.%d", int(seen.TLSVersion)-0x0301)
 	leaf, err := x509.ParseCertificate(seen.Chain[0])
 	switch {
@@ -76,6 +76,9 @@ func checkConnection(seen model.Observation, check Check) Check {
 		return check
 	case seen.TLSVersion < versionTLS12:
 		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, Envoy TLS 1.2 at least", version)
+	case seen.TLSVersion < trust.MinTLSVersion:
+		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, the Gateway asks for TLS 1.%d at least",
+			version, int(trust.MinTLSVersion)-0x0301)
 	case seen.TLSVersion == versionTLS12 && err == nil && needsTLS13(leaf):
 		return failed(KindHandshake, CertificateMismatch,
 			"the endpoint speaks %s at most, over which Envoy refuses a P-384 key", version)

@@ -10,6 +10,25 @@ import (
 	"github.com/backendtls/backendtls/test/pki"
 )
 
+func TestAConnectionBelowTheFloorIsRefused(t *testing.T) {
+	w := world{t: t, now: now}
+	root := w.authority("root")
+	trust := anchored(root)
+	trust.MinTLSVersion = tls.VersionTLS13
+	seen := model.Observation{
+		Chain: w.leaf(root).DER(), TLSVersion: tls.VersionTLS12,
+		CipherSuite: tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	}
+	if checks := verify.Observed(seen, &trust, now); verify.Verdict(checks) != verify.Unreachable ||
+		!strings.Contains(checks[0].Message, "TLS 1.3 at least") {
+		t.Errorf("over TLS 1.2 the checks are %+v", checks)
+	}
+	seen.TLSVersion = tls.VersionTLS13
+	if checks := verify.Observed(seen, &trust, now); !verify.Accepts(checks) {
+		t.Errorf("over TLS 1.3 the checks are %+v", checks)
+	}
+}
+
 func TestAnObservationIsJudgedByItsConnectionToo(t *testing.T) {
 	w := world{t: t, now: now}
 	root := w.authority("root")
