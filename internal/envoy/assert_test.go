@@ -1,8 +1,8 @@
 package envoy
 
 import (
-	"crypto/tls"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"os"
