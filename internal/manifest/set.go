@@ -31,7 +31,9 @@ type Set struct {
 //   - one that never was good is absent, or, where its kind Decides, there with
 //     what could be made out of it and a fault, so that trust fails closed;
 //   - one that is given more than once and whose kind Decides always has a
-//     fault: nobody can say which of them is meant.
+//     fault: nobody can say which of them is meant;
+//   - a BackendTLSPolicy that is gone while a file is Unusable stays as it last
+//     was: it may have moved there, and without it there would be plaintext.
 //
 // The problems are those of the files and of duplicates, sorted by place.
 func Combine(parsed []Parsed, last *Set) (*Set, []Problem) {
@@ -40,7 +42,9 @@ func Combine(parsed []Parsed, last *Set) (*Set, []Problem) {
 		faults: map[gwapi.Key]string{}, places: map[gwapi.Key][]Object{}, ignored: map[string]int{},
 	}
 	var problems []Problem
+	blind := false
 	for _, file := range parsed {
+		blind = blind || file.Unusable()
 		problems = append(problems, file.Problems...)
 		for kind, n := range file.Ignored {
 			set.ignored[kind] += n
@@ -63,8 +67,27 @@ func Combine(parsed []Parsed, last *Set) (*Set, []Problem) {
 		problems = append(problems, problem)
 		set.several(places, problem.Message)
 	}
+	if blind && last != nil {
+		set.keepPolicies(last)
+	}
 	sortProblems(problems)
 	return set, problems
+}
+
+// keepPolicies keeps the policies of last that no file gives any more.
+func (s *Set) keepPolicies(last *Set) {
+	for key, object := range last.objects {
+		if key.Kind != gwapi.KindBackendTLSPolicy || len(s.places[key]) > 0 {
+			continue
+		}
+		s.objects[key] = object
+		if good, found := last.good[key]; found {
+			s.good[key] = good
+		}
+		if fault, found := last.faults[key]; found {
+			s.faults[key] = fault
+		}
+	}
 }
 
 func (s *Set) one(object Object) {

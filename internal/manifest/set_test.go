@@ -116,6 +116,37 @@ func TestWhatBecomesOfAnObjectThatIsNotGood(t *testing.T) {
 	}
 }
 
+func TestAPolicyThatMayHaveMovedIsNotGivenUp(t *testing.T) {
+	policy := gwapi.KeyOf(gwapi.KindBackendTLSPolicy, "default", "x")
+	secret := gwapi.KeyOf(gwapi.KindSecret, "default", "x")
+	before := map[string]string{"a.yaml": tlsPolicy("x", "one", "a.example") + tlsSecret("x", "v"), "b.yaml": ""}
+	broken := map[string]string{"b.yaml": "<<<<<<< HEAD\na: b\n" + before["a.yaml"]}
+	kept := func(set *manifest.Set) string {
+		_, hasPolicy := set.Get(policy)
+		_, hasSecret := set.Get(secret)
+		return fmt.Sprint(hasPolicy, hasSecret)
+	}
+	for name, row := range map[string]struct {
+		steps []map[string]string
+		want  string
+	}{
+		"gone, and every file is understood":  {[]map[string]string{before, {"b.yaml": ""}}, "false false"},
+		"gone while a file is not understood": {[]map[string]string{before, broken}, "true false"},
+		"still so a while later":              {[]map[string]string{before, broken, broken}, "true false"},
+		"gone once the file is understood":    {[]map[string]string{before, broken, {"b.yaml": ""}}, "false false"},
+		"there again once it is repaired": {
+			[]map[string]string{before, broken, {"b.yaml": before["a.yaml"]}}, "true true",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set, _ := after(row.steps...)
+			if got := kept(set); got != row.want {
+				t.Errorf("policy and secret are there: %s, want %s", got, row.want)
+			}
+		})
+	}
+}
+
 func TestADuplicateNamesEveryPlace(t *testing.T) {
 	_, problems := after(map[string]string{
 		"a.yaml": httpService("x", 1) + httpService("z", 1), "b.yaml": httpService("x", 1), "c.yaml": "# c\n" + httpService("x", 1),

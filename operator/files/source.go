@@ -206,7 +206,7 @@ func (s *Source) apply() {
 	last := s.set
 	s.mu.Unlock()
 	set, problems := manifest.Combine(s.tree.parsed(), last)
-	s.journal.problems(append(problems, s.tree.problems()...))
+	s.journal.problems(problems)
 	if s.snapshot.Load() == nil {
 		if waiting := s.tree.waiting(); len(waiting) > 0 {
 			s.journal.waiting(waiting)

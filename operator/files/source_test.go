@@ -471,3 +471,31 @@ spec: {ports: [{port: 80}]}
 		t.Errorf("namespace %+v", shop)
 	}
 }
+
+// A merge that moves a policy and leaves conflict markers must not open what
+// the policy protects, wherever the policy went.
+func TestAPolicyThatMovedIntoABrokenFileStays(t *testing.T) {
+	const policy = "apiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {name: p}\n" +
+		"spec: {targetRefs: [{group: '', kind: Service, name: a}], " +
+		"validation: {hostname: a.example, wellKnownCACertificates: System}}\n"
+	for name, target := range map[string]string{"a new file": "new.yaml", "a file that was good": "a.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "a.yaml"), service("a"))
+			write(t, filepath.Join(dir, "p.yaml"), policy)
+			b := start(t, dir)
+			b.see("the policy", func(s *snapshot.Snapshot) bool { return has(s, "a") && s.TLSPolicies.Len() == 1 })
+			write(t, filepath.Join(dir, target), "<<<<<<< HEAD\na: b\n---\n"+service("a")+"---\n"+policy)
+			if err := os.Remove(filepath.Join(dir, "p.yaml")); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, "marker.yaml"), service("marker"))
+			b.see("what came later", func(s *snapshot.Snapshot) bool { return has(s, "marker") })
+			if got := b.Snapshot().TLSPolicies.Len(); got != 1 {
+				t.Fatalf("%d policies", got)
+			}
+			write(t, filepath.Join(dir, target), service("b"))
+			b.see("its removal", func(s *snapshot.Snapshot) bool { return has(s, "b") && s.TLSPolicies.Len() == 0 })
+		})
+	}
+}

@@ -234,13 +234,18 @@ func problemOf(path string, err error) *manifest.Problem {
 	}
 }
 
-// parsed lists the last good content of every file, by path.
+// parsed lists the last good content of every file, by path, and then the
+// problem of each whose present content is not known: something may have moved
+// there.
 func (t *tree) parsed() []manifest.Parsed {
 	var files []manifest.Parsed
 	for _, path := range slices.Sorted(maps.Keys(t.tracked)) {
 		if t.tracked[path].usable {
 			files = append(files, t.tracked[path].parsed)
 		}
+	}
+	for _, problem := range t.problems() {
+		files = append(files, manifest.Parsed{Path: problem.File, Problems: []manifest.Problem{problem}})
 	}
 	return files
 }
