@@ -1,6 +1,7 @@
 package golden_test
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -66,6 +67,7 @@ type trustView struct {
 	IgnoreTime bool       `json:"ignoreTime,omitempty"`
 	Names      []string   `json:"names,omitempty"`
 	Leaves     []string   `json:"leaves,omitempty"`
+	MinTLS     string     `json:"minTLSVersion,omitempty"`
 	ALPN       []string   `json:"alpn,omitempty"`
 }
 
@@ -248,6 +250,9 @@ func viewTrust(known certificates, trust *model.Trust) *trustView {
 	}
 	for _, der := range trust.Anchors {
 		view.Anchors = append(view.Anchors, known.name(pin.OfDER(der)))
+	}
+	if trust.MinTLSVersion != 0 {
+		view.MinTLS = tls.VersionName(trust.MinTLSVersion)
 	}
 	for _, leaf := range trust.Leaves {
 		view.Leaves = append(view.Leaves, known.name(leaf))
