@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -15,9 +16,12 @@ func root() *cobra.Command {
 		Short:         "Program Envoy from Gateway API objects, with TLS to backends strict by default",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          onlyCommands,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	command.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
+	})
 	command.AddCommand(standalone(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
@@ -28,4 +32,16 @@ func root() *cobra.Command {
 		},
 	})
 	return command
+}
+
+// onlyCommands refuses arguments of the root: a command that does not exist.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("no such command as %q: did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return fmt.Errorf("no such command as %q: `%s --help` lists them", args[0], cmd.CommandPath())
 }

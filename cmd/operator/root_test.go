@@ -23,9 +23,14 @@ func TestErrorsAreOneLineAndSayTheNextStep(t *testing.T) {
 		says []string
 	}{
 		{"no directory is named", []string{"standalone"}, []string{"--dir is missing", "--dir ./manifests"}},
-		{"an unknown flag", []string{"standalone", "--directory", "x"}, []string{"unknown flag: --directory"}},
-		{"an argument", []string{"standalone", "x"}, []string{`"x"`}},
-		{"an unknown command", []string{"serve"}, []string{`"serve"`}},
+		{
+			"an unknown flag",
+			[]string{"standalone", "--directory", "x"},
+			[]string{"unknown flag: --directory", "standalone --help"},
+		},
+		{"an argument", []string{"standalone", "x"}, []string{`"x"`, "--dir x"}},
+		{"an unknown command", []string{"serve"}, []string{`"serve"`, "--help"}},
+		{"a misspelt command", []string{"standalon"}, []string{`"standalon"`, "did you mean standalone"}},
 		{
 			"a log level that Envoy does not have",
 			[]string{"standalone", "--dir", ".", "--envoy-log-level", "loud"},

@@ -39,7 +39,12 @@ func standalone() *cobra.Command {
 		Long:  standaloneHelp,
 		Example: `  backendtls-operator standalone --dir ./manifests
   backendtls-operator standalone --dir /etc/gateway --state /var/lib/gateway --allow-address 192.0.2.0/24`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("%q is no flag: the directory of manifests is named by --dir %[1]s", args[0])
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := completeStandalone(&s, addresses); err != nil {
 				return err

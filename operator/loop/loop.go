@@ -70,6 +70,9 @@ type Loop struct {
 	published map[gwapi.Key]publication
 	// faults are what of each Gateway could not be translated.
 	faults map[gwapi.Key][]envoy.Fault
+	// announced is where the log said that each Gateway is; nil before the first
+	// batch.
+	announced map[gwapi.Key]string
 
 	// decide and translate are resolve.Build and envoy.Translate; tests of what
 	// happens when these misbehave put others here.
@@ -173,6 +176,7 @@ func (l *Loop) batch(now time.Time) time.Time {
 		snap.Observed = l.observe()
 		result, whole = l.build(&snap)
 	}
+	l.announce(result.Gateways)
 	l.Fleet.Put(result.Gateways)
 	if whole {
 		l.Status.Put(result.Reports)

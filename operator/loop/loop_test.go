@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -168,6 +169,44 @@ func TestEndpointsComeBeforeClustersAndOnlyChangesArePublished(t *testing.T) {
 	l.decide = gatewaysOf()
 	l.batch(time.Now())
 	expect(t, n, "forget web", "forget paths web", "fleet ")
+}
+
+func TestTheLogSaysOnceWhereAGatewayIsServed(t *testing.T) {
+	n := &neighbors{snap: &snapshot.Snapshot{}}
+	l := newLoop(n)
+	var log bytes.Buffer
+	l.Log = slog.New(slog.NewTextHandler(&log, nil))
+	l.translate = func(model.Gateway) (envoy.Resources, []envoy.Fault) { return envoy.Resources{}, nil }
+	says := func(want ...string) {
+		t.Helper()
+		l.batch(time.Now())
+		l.batch(time.Now())
+		said := strings.Split(strings.TrimSpace(log.String()), "\n")
+		log.Reset()
+		if len(said) != 1 {
+			t.Fatalf("the log has %d lines, want one: %q", len(said), said)
+		}
+		for _, words := range want {
+			if !strings.Contains(said[0], words) {
+				t.Errorf("the log says %q, want %q", said[0], words)
+			}
+		}
+	}
+	l.decide = gatewaysOf()
+	says("nothing to serve", gwapi.ControllerName)
+	gateway := model.Gateway{Key: web, Digest: "1", Address: "127.0.0.9", Listeners: []model.Listener{
+		{Protocol: model.HTTP, Port: 10080}, {Protocol: model.HTTPS, Port: 8443},
+	}}
+	l.decide = gatewaysOf(gateway)
+	says(web.String(), "http://127.0.0.9:10080", "https://127.0.0.9:8443")
+	gateway.Listeners = gateway.Listeners[:1]
+	l.decide = gatewaysOf(gateway)
+	says("http://127.0.0.9:10080")
+	gateway.Listeners = nil
+	l.decide = gatewaysOf(gateway)
+	says("no listener")
+	l.decide = gatewaysOf()
+	says("nothing to serve")
 }
 
 func TestWhoIsGoneIsDroppedFromTheLedgerAndWhoIsNewIsExpected(t *testing.T) {

@@ -55,7 +55,7 @@ type Fleet struct {
 	wake    chan struct{}
 	changes chan struct{}
 
-	mu       sync.Mutex
+	mu sync.Mutex
 	// desired says of each Gateway whether an Envoy may be started for it.
 	desired  map[gwapi.Key]bool
 	children map[int]identity

@@ -292,7 +292,7 @@ func TestEnvoysWordsArePassedOn(t *testing.T) {
 		t.Errorf("the overlong line has %d bytes, want it cut at %d", len(lines[1]), 1<<20)
 	}
 	for _, want := range [][]string{
-		{`"level":"ERROR"`, `"logger":"main"`, `"text":"too \"bad\""`, `"gateway":"default/web"`, `"envoy":"envoy-`},
+		{`"level":"ERROR"`, `"logger":"main"`, `"text":"too \"bad\""`, `"gateway":"gateway/default/web"`, `"envoy":"envoy-`},
 		{`"level":"INFO"`, `"logger":"upstream"`, `"text":"fine"`},
 		{`"level":"WARN"`, `"text":"assert failure: not JSON"`},
 		{`"level":"WARN"`, `"text":"no line break"`},

@@ -41,7 +41,7 @@ type unit struct {
 }
 
 func (f *Fleet) newUnit(key gwapi.Key, dir string) *unit {
-	return &unit{fleet: f, key: key, dir: dir, log: f.config.Log.With("gateway", key.NamespacedName().String())}
+	return &unit{fleet: f, key: key, dir: dir, log: f.config.Log.With("gateway", key.String())}
 }
 
 // run keeps the Gateway's Envoy running until ctx ends, and returns when it is
