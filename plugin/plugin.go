@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -32,22 +33,23 @@ func verbs() []func(command.Options) *cobra.Command {
 	}
 }
 
-// Execute runs the program and returns its exit code. The first Ctrl-C cancels
-// what is under way; a second one ends the program at once.
-func Execute() int {
+// Execute runs the program, built as the version, and returns its exit code. The
+// first Ctrl-C cancels what is under way; a second one ends the program at once.
+func Execute(version string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return Run(ctx, os.Args, genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr})
+	return Run(ctx, version, os.Args, genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr})
 }
 
 // Run runs one command line, the program's name first, and returns the exit
 // code.
-func Run(ctx context.Context, argv []string, streams genericiooptions.IOStreams) int {
+func Run(ctx context.Context, version string, argv []string, streams genericiooptions.IOStreams) int {
 	dialer := &net.Dialer{}
 	return run(ctx, argv[1:], command.Options{
 		IOStreams: streams,
 		Program:   displayName(argv[0]),
+		Version:   version,
 		Now:       time.Now,
 		Dial:      dialer.DialContext,
 		Lookup:    net.DefaultResolver.LookupNetIP,
@@ -58,6 +60,13 @@ func Run(ctx context.Context, argv []string, streams genericiooptions.IOStreams)
 func run(ctx context.Context, args []string, options command.Options) int {
 	root := NewRoot(options)
 	root.SetArgs(args)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// The flags of a verb that does not exist are not what is wrong.
+		if cmd == root && !strings.HasPrefix(args[0], "-") {
+			return onlyCommands(root, args[:1])
+		}
+		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
+	})
 	return command.Report(ctx, root.ExecuteContext(ctx), options.ErrOut)
 }
 
@@ -102,10 +111,11 @@ together with the status that a standalone operator keeps in DIR/.backendtls.`,
 	root.SetErr(options.ErrOut)
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetUsageTemplate(usageTemplate(root))
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
-	})
 	options.Config.AddFlags(root.PersistentFlags())
+	// Those about an API server are accepted, as by every plugin, but nothing
+	// here contacts one: only the namespace is worth reading about.
+	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = flag.Name != "namespace" })
+	root.PersistentFlags().Lookup("namespace").Usage = `Namespace of what is named (default "default")`
 	for _, verb := range verbs() {
 		root.AddCommand(verb(options))
 	}
@@ -123,8 +133,8 @@ func onlyCommands(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("no such command as %q: `%s --help` lists them", args[0], cmd.CommandPath())
 }
 
-// usageTemplate is cobra's without the twenty flags about the API server in the
-// help of every verb.
+// usageTemplate is cobra's with one sentence about the flags that every command
+// has in the help of every verb.
 func usageTemplate(root *cobra.Command) string {
 	const begin, end = "{{if .HasAvailableInheritedFlags}}", "{{end}}"
 	template := root.UsageTemplate()
@@ -134,7 +144,7 @@ func usageTemplate(root *cobra.Command) string {
 	}
 	_, after, _ := strings.Cut(rest, end)
 	return before + begin + "\n\n" +
-		"As for every command, -n NAMESPACE says where (\"{{.Root.CommandPath}} --help\" lists all such flags)." +
+		"As for every command, -n NAMESPACE says where (default: default)." +
 		end + after
 }
 

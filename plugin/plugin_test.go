@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/backendtls/backendtls/plugin/command"
 )
@@ -91,10 +92,12 @@ func TestCommandLinesThatAreWrong(t *testing.T) {
 		name, line, want string
 		code             int
 	}{
-		{"no files", "inspect", "reads files, not clusters: `kubectl backendtls inspect -f DIR`", 1},
-		{"no files to verify", "verify svc/api", "`kubectl backendtls verify -f DIR`", 2},
+		{"no files", "inspect", "reads files, not clusters: `kubectl backendtls inspect ... -f DIR`", 1},
+		{"no files to verify", "verify svc/api", "`kubectl backendtls verify ... -f DIR`", 2},
 		{"an unknown verb near a known one", "inspekt", "did you mean inspect?", 1},
 		{"an unknown verb", "frobnicate", "`kubectl backendtls --help` lists them", 1},
+		{"an unknown verb with flags", "inspekt svc/api -f shop", "did you mean inspect?", 1},
+		{"an unknown flag of no verb", "--frob", "`kubectl backendtls --help` lists the flags", 1},
 		{"an unknown flag", "fetch --frob", "`kubectl backendtls fetch --help` lists the flags", 1},
 		{"an unknown flag of a verb that judges", "verify --frob", "unknown flag: --frob", 2},
 		{"a directory that does not exist", "inspect -f nowhere", "nowhere does not exist", 1},
@@ -120,6 +123,7 @@ func TestCommandLinesThatAreWrong(t *testing.T) {
 		{"an address of nobody", "fetch svc/api --address nobody:1 -f shop", "no such host", 1},
 		{"an address for several ports", "fetch -A --address 10.0.0.1:1 -f shop", "name one TARGET", 1},
 		{"an IP address as server name", "fetch svc/api --sni 10.0.0.1 -f shop", "want a DNS name", 1},
+		{"no shell", "completion", "nothing is named: want one of kubectl, bash", 1},
 		{"an unknown shell", "completion csh", "want one of kubectl, bash, zsh, fish, powershell", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -177,6 +181,25 @@ func TestVersionNamesTheToolchain(t *testing.T) {
 	code, stdout, _ := newBench(t, "shop").run("version")
 	if code != 0 || !strings.Contains(stdout, "go1.") {
 		t.Errorf("exit code %d: %q", code, stdout)
+	}
+}
+
+func TestVersionIsWhatTheLinkerWasTold(t *testing.T) {
+	var stdout strings.Builder
+	streams := genericiooptions.IOStreams{Out: &stdout, ErrOut: &stdout}
+	code := Run(t.Context(), "v1.2.3-4-gabcdef", []string{"kubectl-backendtls", "version"}, streams)
+	if code != 0 || !strings.HasPrefix(stdout.String(), "v1.2.3-4-gabcdef go1.") {
+		t.Errorf("exit code %d: %q", code, stdout.String())
+	}
+}
+
+func TestHelpNamesNoFlagThatDoesNothing(t *testing.T) {
+	b := newBench(t, "shop")
+	for _, line := range []string{"--help", "inspect --help"} {
+		_, stdout, _ := b.run(strings.Fields(line)...)
+		if !strings.Contains(stdout, "-n") || strings.Contains(stdout, "--kubeconfig") {
+			t.Errorf("%s:\n%s", line, stdout)
+		}
 	}
 }
 

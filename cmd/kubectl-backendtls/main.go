@@ -7,4 +7,7 @@ import (
 	"github.com/backendtls/backendtls/plugin"
 )
 
-func main() { os.Exit(plugin.Execute()) }
+// version is set by the linker.
+var version string
+
+func main() { os.Exit(plugin.Execute(version)) }

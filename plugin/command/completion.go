@@ -36,7 +36,11 @@ arguments; the others complete the program when it is called by its own name.`,
 			if len(args) == 1 && slices.Contains(cmd.ValidArgs, args[0]) {
 				return nil
 			}
-			return fmt.Errorf("completion of %q: want one of %s", args, strings.Join(cmd.ValidArgs, ", "))
+			known := strings.Join(cmd.ValidArgs, ", ")
+			if len(args) == 0 {
+				return fmt.Errorf("nothing is named: want one of %s", known)
+			}
+			return fmt.Errorf("%q: want one of %s", strings.Join(args, " "), known)
 		},
 		ValidArgs: []string{"kubectl", "bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {

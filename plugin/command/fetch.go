@@ -130,7 +130,7 @@ func (o *fetchOptions) print(world *collect.World, items []cliv1alpha1.EndpointC
 	case len(items) == 0 && named:
 		return nil // The error says it.
 	case len(items) == 0:
-		o.nothing("endpoints", o.choose.AllNamespaces)
+		o.nothing("endpoints", o.choose)
 		return nil
 	case format == view.PEM:
 		return view.PEMs(o.Out, items)

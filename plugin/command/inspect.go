@@ -14,6 +14,7 @@ import (
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/target"
 	"github.com/backendtls/backendtls/plugin/tunnel"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 	"github.com/backendtls/backendtls/plugin/view"
 )
 
@@ -184,7 +185,7 @@ func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path) e
 		})
 	}
 	if len(paths) == 0 {
-		o.nothing("paths", o.choose.AllNamespaces)
+		o.nothing("paths", o.choose)
 		return nil
 	}
 	wide := o.output.Format == view.Wide
@@ -201,12 +202,15 @@ func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path) e
 }
 
 // nothing says on stderr that there is nothing to print, as kubectl does.
-func (o *Options) nothing(what string, everywhere bool) {
-	if everywhere {
-		fmt.Fprintf(o.ErrOut, "No %s found.\n", what)
-		return
+func (o *Options) nothing(what string, chosen SelectFlags) {
+	text := "No " + what + " found"
+	if !chosen.AllNamespaces {
+		text += " in namespace " + o.Namespace()
 	}
-	fmt.Fprintf(o.ErrOut, "No %s found in namespace %s.\n", what, o.Namespace())
+	if chosen.Selector != "" {
+		text += " whose Service has the labels " + untrusted.Text(chosen.Selector)
+	}
+	fmt.Fprintln(o.ErrOut, text+".")
 }
 
 // sections prints runs of items that belong together, with a line between.

@@ -25,6 +25,8 @@ type Options struct {
 	Config *genericclioptions.ConfigFlags
 	// Program is how people call this program: "kubectl backendtls".
 	Program string
+	// Version is what the linker was told; "" if nothing.
+	Version string
 	// Now is the clock.
 	Now func() time.Time
 	// Dial opens connections to endpoints.
@@ -50,7 +52,7 @@ func (o *Options) AddFileFlag(cmd *cobra.Command) {
 // World reads the files and says on stderr what is wrong with them.
 func (o *Options) World(cmd *cobra.Command) (*collect.World, error) {
 	if o.Filename == "" {
-		return nil, fmt.Errorf("%w: `%s -f DIR`", errNoFiles, cmd.CommandPath())
+		return nil, fmt.Errorf("%w: `%s ... -f DIR`", errNoFiles, cmd.CommandPath())
 	}
 	world, err := collect.Files(o.Filename, o.State, o.Now())
 	if err != nil {

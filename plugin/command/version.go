@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -15,20 +16,18 @@ func NewVersion(o Options) *cobra.Command {
 		Short: "Print the version of this program",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(o.Out, Version())
+			_, err := fmt.Fprintln(o.Out, buildVersion(o.Version))
 			return err
 		},
 	}
 }
 
-// Version is the module's version, the revision it was built from, and the Go
-// it was built with, as the toolchain recorded them.
-func Version() string {
-	version, revision := "(devel)", ""
-	if info, found := debug.ReadBuildInfo(); found {
-		if info.Main.Version != "" {
-			version = info.Main.Version
-		}
+// buildVersion is the version, and the Go it was built with. Without one from
+// the linker it is what the toolchain recorded: the module's and the revision.
+func buildVersion(linked string) string {
+	version, revision := cmp.Or(linked, "(devel)"), ""
+	if info, found := debug.ReadBuildInfo(); found && linked == "" {
+		version = cmp.Or(info.Main.Version, version)
 		for _, setting := range info.Settings {
 			if setting.Key == "vcs.revision" {
 				revision = " " + setting.Value
