@@ -42,7 +42,9 @@ envoy: ## Get the pinned Envoy into .build/, or check ENVOY=path
 test: ## Prove everything: lint, then all tests with the race detector on a real Envoy, then fuzzing
 	@hack/need-c.sh
 	@$(MAKE) --no-print-directory envoy lint
-	@go run ./hack/gotest -race -count=1 -timeout 15m ./...
+	@go run ./hack/gotest -race -count=1 -timeout 15m $$(go list ./... | grep -v /test/e2e)
+	@# Alone, because it measures deadlines that are promised.
+	@go run ./hack/gotest -race -count=1 -timeout 15m ./test/e2e
 	@hack/fuzz.sh 10s
 
 e2e: envoy ## Only the tests on a real Envoy
