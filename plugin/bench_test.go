@@ -52,6 +52,7 @@ func newBench(t *testing.T, fixture string) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, testing: origin, servers: map[string]string{}, stdin: strings.NewReader("")}
+	t.Setenv("COLUMNS", "")
 	t.Chdir(t.TempDir())
 	b.copy(filepath.Join(origin, "testdata", fixture), fixture)
 	b.count(fixture)

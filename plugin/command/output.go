@@ -1,6 +1,8 @@
 package command
 
 import (
+	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,8 +32,23 @@ func (f *OutputFlag) AddTo(cmd *cobra.Command, allowed ...string) {
 // Validate checks the format.
 func (f *OutputFlag) Validate() error { return view.CheckFormat(f.Format, f.allowed) }
 
-// Style colors if stdout is a terminal that wants it (NO_COLOR is honored).
-func (o *Options) Style() view.Style { return view.NewStyle(printers.AllowsColorOutput(o.Out)) }
+// Style colors if stdout is a terminal that wants it (NO_COLOR is honored), and
+// fits its width.
+func (o *Options) Style() view.Style {
+	return view.NewStyle(printers.AllowsColorOutput(o.Out)).Within(o.columns())
+}
+
+// columns is the width of the terminal that stdout is, or what COLUMNS says; 0
+// if nobody knows.
+func (o *Options) columns() int {
+	if wanted, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && wanted > 0 {
+		return wanted
+	}
+	if file, ok := o.Out.(*os.File); ok {
+		return terminalColumns(file)
+	}
+	return 0
+}
 
 // problems are the faults of the files in the form of the output kinds.
 func problems(list []manifest.Problem) []cliv1alpha1.Problem {

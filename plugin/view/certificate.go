@@ -76,7 +76,7 @@ func (f Fetched) Print(w io.Writer, items []cliv1alpha1.EndpointCertificate) err
 	if len(items) == 0 {
 		return nil
 	}
-	p := &page{}
+	p := f.Style.page()
 	p.line(f.Style.bold(heading(items[0].Service)))
 	p.wrapped("  ", 2, fmt.Sprintf("%s asked %s with server name %s",
 		plural(len(items), "endpoint"), via(items[0].Via), orNone(items[0].SNI)))

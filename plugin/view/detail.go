@@ -27,7 +27,7 @@ func (d Detail) Print(w io.Writer, paths []cliv1alpha1.Path) error {
 	if len(paths) == 0 {
 		return nil
 	}
-	p := &page{}
+	p := d.Style.page()
 	p.line(d.Style.bold(heading(paths[0].Service)))
 	d.verdicts(p, paths)
 	d.routes(p, paths)

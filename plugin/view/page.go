@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"io"
 	"regexp"
 	"slices"
@@ -8,13 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// columns is the width that text is wrapped at.
-const columns = 100
+// The width that text is wrapped at: more is hard to read, and less would leave
+// no room beside the leads.
+const (
+	widest    = 100
+	narrowest = 60
+)
 
 // page collects text in sections.
 type page struct {
-	text strings.Builder
+	text    strings.Builder
+	columns int
 }
+
+// end is the column that text is wrapped at.
+func (p *page) end() int { return min(max(cmp.Or(p.columns, widest), narrowest), widest) }
 
 // line writes a line; trailing blanks are cut.
 func (p *page) line(parts ...string) {
@@ -36,7 +45,7 @@ func (p *page) wrapped(lead string, indent int, text string) {
 	empty := true
 	for word := range strings.FieldsSeq(text) {
 		length := width(word)
-		if !empty && used+1+length > columns {
+		if !empty && used+1+length > p.end() {
 			p.line(line)
 			line, used, empty = strings.Repeat(" ", indent), indent, true
 		}

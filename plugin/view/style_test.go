@@ -55,13 +55,21 @@ func TestColorsChangeNothingButColors(t *testing.T) {
 	}
 }
 
-func TestTextFitsAHundredColumns(t *testing.T) {
+func TestTextFitsTheTerminalAndAHundredColumns(t *testing.T) {
+	for terminal, most := range map[int]int{0: 100, 200: 100, 80: 80} {
+		testTextFits(t, terminal, most)
+	}
+}
+
+func testTextFits(t *testing.T, terminal, most int) {
+	t.Helper()
 	var out bytes.Buffer
-	if err := (view.Detail{Style: view.NewStyle(true), Now: time.Now(), Wide: true}).Print(&out, paths()); err != nil {
+	style := view.NewStyle(true).Within(terminal)
+	if err := (view.Detail{Style: style, Now: time.Now(), Wide: true}).Print(&out, paths()); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(colors.ReplaceAllString(out.String(), "")) {
-		if length := len(strings.TrimSuffix(line, "\n")); length > 100 {
+		if length := len(strings.TrimSuffix(line, "\n")); length > most {
 			t.Errorf("%d columns: %s", length, line)
 		}
 		if strings.HasSuffix(strings.TrimSuffix(line, "\n"), " ") {

@@ -54,7 +54,7 @@ type Verified struct {
 
 // Print prints the verification.
 func (v Verified) Print(w io.Writer, item cliv1alpha1.Verification) error {
-	p := &page{}
+	p := v.Style.page()
 	p.line(v.Style.bold(heading(item.Service)))
 	subject := "without a policy"
 	if item.Policy != nil {
