@@ -28,7 +28,8 @@ help: ## Say what there is
 		/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build envoy ## Watch a certificate be refused, pinned, replaced, waved through, pinned again (KEEP=1 stays up)
-	@go run -trimpath ./hack/demo --bin bin --envoy "$(ENVOY)" $(if $(KEEP),--keep)
+	@go build -trimpath -o .build/demo ./hack/demo
+	@.build/demo --bin bin --envoy "$(ENVOY)" $(if $(KEEP),--keep)
 
 build: ## Build both programs into bin/
 	@echo "building bin/backendtls-operator and bin/kubectl-backendtls (minutes the first time, seconds later)"

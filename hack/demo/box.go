@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // box draws one step: a title, the command, its output, what a client got.
@@ -12,10 +14,12 @@ type box struct {
 	out io.Writer
 }
 
-// lines is how much of an output is shown.
 const (
+	// lines is how much of an output is shown.
 	lines = 36
-	rule  = 100
+	// rule is the width of the box, inside what is left for text.
+	rule   = 100
+	inside = rule - len("| ")
 )
 
 func newBox(out io.Writer, title string) *box {
@@ -23,7 +27,35 @@ func newBox(out io.Writer, title string) *box {
 	return &box{out: out}
 }
 
-func (b *box) text(text string) { fmt.Fprintln(b.out, strings.TrimRight("│ "+text, " ")) }
+// text is one line, or several where it is longer than the box is wide.
+func (b *box) text(text string) {
+	indent := strings.Repeat(" ", len(text)-len(strings.TrimLeft(text, " "))+4)
+	for {
+		head, tail, long := cut(text, inside)
+		fmt.Fprintln(b.out, strings.TrimRight("│ "+head, " "))
+		if !long {
+			return
+		}
+		text = indent + tail
+	}
+}
+
+// cut breaks text at the last blank that leaves a line within the width; a word
+// that is longer stays whole.
+func cut(text string, width int) (head, tail string, long bool) {
+	if utf8.RuneCountInString(text) <= width {
+		return text, "", false
+	}
+	start := len(text) - len(strings.TrimLeft(text, " "))
+	for at, column := start, start; at < len(text); column++ {
+		_, size := utf8.DecodeRuneInString(text[at:])
+		if text[at] == ' ' && (column <= width || head == "") {
+			head, tail = text[:at], text[at+1:]
+		}
+		at += size
+	}
+	return cmp.Or(head, text), tail, head != ""
+}
 
 func (b *box) command(command string) { b.text("$ " + command) }
 
@@ -42,4 +74,4 @@ func (b *box) output(output string) {
 	}
 }
 
-func (b *box) close() { fmt.Fprintf(b.out, "└%s\n\n", strings.Repeat("─", rule)) }
+func (b *box) close() { fmt.Fprintf(b.out, "└%s\n\n", strings.Repeat("─", rule-1)) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (s *story) steps() []step {
 	return []step{
 		{
 			title:    "(a) Strict by default: the policy's CA did not issue the backend's certificate",
-			commands: [][]string{{"inspect", "svc/api", "-o", "table"}},
+			commands: [][]string{{"inspect", "svc/api"}},
 			status:   503,
 			why:      "Envoy refuses a certificate that no trusted CA issued, and inspect names the check that fails.",
 		},
@@ -52,7 +53,7 @@ func (s *story) steps() []step {
 		{
 			title:    "(c) The backends restart with a new key",
 			before:   s.world.newKey,
-			commands: [][]string{{"inspect", "svc/api", "-o", "table"}},
+			commands: [][]string{{"inspect", "svc/api"}},
 			status:   503,
 			why:      "Another key is another identity, whatever name the certificate carries.",
 		},
@@ -65,7 +66,7 @@ func (s *story) steps() []step {
 		{
 			title:    "(e) The gateway operator allows it for at most an hour; the same command again",
 			before:   func(context.Context) error { return s.world.allow(true) },
-			commands: [][]string{skipOn(), {"inspect", "svc/api", "-o", "table"}},
+			commands: [][]string{skipOn(), {"inspect", "svc/api"}},
 			status:   200,
 			degraded: "True",
 			why:      "Verification is off, for two minutes, with a reason, and the status says so before Envoy does it.",
@@ -80,7 +81,7 @@ func (s *story) steps() []step {
 			title: "(g) The new key is right: replace the pin",
 			commands: [][]string{
 				{"pin", "svc/api", "--replace", "--yes", "--write"},
-				{"inspect", "svc/api", "-o", "table"},
+				{"inspect", "svc/api"},
 			},
 			status:   200,
 			degraded: "False",
@@ -202,6 +203,7 @@ func (s *story) command(ctx context.Context, box *box, arguments []string, refus
 	arguments = append(arguments, "-f", s.world.dir)
 	box.command("kubectl backendtls " + strings.Join(arguments, " "))
 	command := exec.CommandContext(ctx, s.plugin, arguments...)
+	command.Env = append(os.Environ(), fmt.Sprintf("COLUMNS=%d", inside))
 	output, err := command.CombinedOutput()
 	box.output(string(output))
 	failure := &exec.ExitError{}
@@ -222,15 +224,17 @@ func (s *story) end(took time.Duration) {
 // keep says what to type while everything stays up.
 func (s *story) keep(bin string) {
 	fmt.Fprintf(s.out, `
-Everything stays up until you press Ctrl-C. In another terminal, in this directory:
+Everything stays up until you press Ctrl-C, and then is removed.
+In another terminal, in this directory:
 
   export PATH=$PWD/%[1]s:$PATH
-  kubectl-backendtls inspect svc/api -f %[2]s -o table
+  kubectl-backendtls inspect svc/api -f %[2]s
   kubectl-backendtls fetch svc/api -f %[2]s
   kubectl-backendtls verify svc/api -f %[2]s
   curl -i http://%[3]s/
   tail -f %[4]s
 
-Edit any file in %[2]s and see the status in %[2]s/.backendtls/status follow.
+Edit a file in %[2]s,
+and the status in %[2]s/.backendtls/status follows.
 `, bin, s.world.dir, s.world.gateway, s.op.log)
 }
