@@ -5,74 +5,79 @@ import (
 	"slices"
 	"strings"
 
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
-
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/plugin/collect"
 )
 
 // attached refuses a change that nobody would obey: options of ours bite only
-// on Gateways of ours. Portable names the command that works everywhere.
-func attached(port collect.Port, allowUnattached bool, portable string) error {
-	service := fmt.Sprintf("svc/%s", port.Service.Name)
-	if len(port.Paths) == 0 {
-		if allowUnattached {
-			return nil
-		}
-		return fmt.Errorf("%s: no route of a Gateway leads to port %d, so nothing would obey the policy; "+
-			"--allow-unattached writes it all the same", service, port.Spec.Port)
+// on Gateways of ours. Portable is a command that works on every Gateway.
+func (s *subject) attached(allowUnattached bool, portable string) error {
+	if unrouted(s.port) && !allowUnattached {
+		return fmt.Errorf("%s is reached through no Gateway, so nothing would obey backendtls.dev options. "+
+			"Portable: %s. --allow-unattached writes the options all the same", serviceName(s.port), portable)
 	}
-	var unknown []string
-	for _, path := range port.Paths {
-		switch {
-		case path.Ours:
-		case path.Controller == "":
-			unknown = append(unknown, "gateway/"+path.Gateway.Name)
-		default:
-			return fmt.Errorf("%s is reached through gateway/%s (%s), which ignores backendtls.dev options. "+
-				"Portable: %s", service, path.Gateway.Name, path.Controller, portable)
+	for _, port := range s.ports {
+		for _, path := range port.Paths {
+			if !path.Ours && path.Controller != "" {
+				return fmt.Errorf("%s is reached through %s (%s), which ignores backendtls.dev options. Portable: %s",
+					serviceName(port), gateway(path), path.Controller, portable)
+			}
 		}
 	}
-	if len(unknown) > 0 && !allowUnattached {
-		slices.Sort(unknown)
-		return fmt.Errorf("%s is reached through %s, whose GatewayClass is not in the files, so another controller's "+
-			"that ignores backendtls.dev options. Portable: %s. --allow-unattached writes the options all the same",
-			service, strings.Join(slices.Compact(unknown), ", "), portable)
+	for _, port := range s.ports {
+		i := slices.IndexFunc(port.Paths, func(path model.Path) bool { return !path.Ours })
+		if i >= 0 && !allowUnattached {
+			return fmt.Errorf("%s is reached through %s, whose GatewayClass is not in the files: "+
+				"it counts as another controller's, which ignores backendtls.dev options. "+
+				"Portable: %s. --allow-unattached writes the options all the same",
+				serviceName(port), gateway(port.Paths[i]), portable)
+		}
 	}
 	return nil
 }
 
-// single refuses a policy that has more than one target, and shows how to
-// split it: a pin of one Service would otherwise govern the others.
-func single(policy *gatewayv1.BackendTLSPolicy, allTargets bool) error {
-	if len(policy.Spec.TargetRefs) <= 1 || allTargets {
-		return nil
+// serviceName is svc/NAME, with the port where the Service has several that are
+// used: where there is one it needs no number.
+func serviceName(port collect.Port) string { return "svc/" + port.Service.Name }
+
+// gateway is gateway/NAME, with the namespace where that is not the Service's.
+func gateway(path model.Path) string {
+	if path.Gateway.Namespace == path.Service.Namespace {
+		return "gateway/" + path.Gateway.Name
 	}
-	var split strings.Builder
-	for _, ref := range policy.Spec.TargetRefs {
-		one := policy.DeepCopy()
-		one.Name = policy.Name + "-" + string(ref.Name)
-		if ref.SectionName != nil {
-			one.Name += "-" + string(*ref.SectionName)
-		}
-		one.Spec.TargetRefs = []gatewayv1.LocalPolicyTargetReferenceWithSectionName{ref}
-		content, err := document(one)
-		if err != nil {
-			return err
-		}
-		split.WriteString("---\n")
-		split.Write(content)
-	}
-	return fmt.Errorf("btlspolicy/%s has %d targets, and the change would govern all of them. "+
-		"Split it into one policy for each (below), or add --all-targets\n%s",
-		policy.Name, len(policy.Spec.TargetRefs), split.String())
+	return path.Gateway.String()
 }
 
-// appProtocolPatch is the one-line patch that keeps a Service's port from ever
-// being spoken to in plaintext; "" where appProtocol is set.
-func appProtocolPatch(port collect.Port) string {
-	if set := port.Spec.AppProtocol; set != nil && *set != "" {
-		return ""
+// portable is the command whose outcome every implementation obeys.
+func (o *Options) portable(s *subject) string {
+	words := []string{o.Program, "pin", o.targetOf(s), "--form", "ca"}
+	if s.port.Service.Namespace != "default" {
+		words = append(words, "-n", s.port.Service.Namespace)
 	}
-	return fmt.Sprintf(`kubectl patch -n %s svc/%s -p '{"spec":{"ports":[{"port":%d,"appProtocol":"https"}]}}'`,
+	return strings.Join(append(words, "-f", quoted(s.world.Source)), " ")
+}
+
+// targetOf is the TARGET that means the subject: without a number where the
+// Service has no other port.
+func (o *Options) targetOf(s *subject) string {
+	if len(s.world.PortsOf(s.port.Service)) > 1 {
+		return service(s.port)
+	}
+	return serviceName(s.port)
+}
+
+// appProtocol is how to keep the port from ever being spoken to in plaintext:
+// the place of the Service, and the one-line patch; "" where appProtocol is set.
+func appProtocol(world *collect.World, port collect.Port) (place, patch string) {
+	if set := port.Spec.AppProtocol; set != nil && *set != "" {
+		return "", ""
+	}
+	place = serviceName(port)
+	key := gwapi.KeyOf(gwapi.KindService, port.Service.Namespace, port.Service.Name)
+	if places := world.Set.Places(key); len(places) > 0 {
+		place += " in " + places[0].Place()
+	}
+	return place, fmt.Sprintf(`kubectl patch -n %s svc/%s -p '{"spec":{"ports":[{"port":%d,"appProtocol":"https"}]}}'`,
 		port.Service.Namespace, port.Service.Name, port.Spec.Port)
 }

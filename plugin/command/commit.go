@@ -2,13 +2,16 @@ package command
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"path/filepath"
+	"io"
 	"strings"
 
+	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/yaml"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/manifest"
+	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/untrusted"
 	"github.com/backendtls/backendtls/plugin/view"
 )
@@ -16,49 +19,40 @@ import (
 // commit writes the files of a draft, or prints the manifest where that was
 // not asked for. Done is what to say of the policy afterwards: "pinned".
 func (o *Options) commit(d *draft, f *WriteFlags, done string) error {
-	if !f.Write {
-		return o.printManifest(d, f.Format.Format)
-	}
-	if f.ReadOnly {
-		return errors.New("--read-only: nothing was written")
-	}
-	// What a policy refers to is written before the policy, so that it never
-	// refers to what is not there.
-	for _, file := range d.files {
-		if err := file.Write(); err != nil {
+	if f.writes() {
+		if err := edit.Write(d.files); err != nil {
+			return err
+		}
+		if f.format() == "" {
+			_, err := fmt.Fprintf(o.Out, "btlspolicy/%s %s (%s)\n", d.policy.Name, done, untrusted.Text(d.written()))
 			return err
 		}
 	}
-	if f.Format.Format == view.YAML {
-		fmt.Fprintf(o.Out, "btlspolicy/%s %s (%s)\n", d.policy.Name, done, untrusted.Text(d.written()))
-		return nil
+	if err := o.printManifest(d, f.format()); err != nil {
+		return err
 	}
-	return o.printManifest(d, f.Format.Format)
+	switch {
+	case f.writes():
+	case f.DryRun == dryRunClient:
+		o.note("A dry run: nothing was written.")
+	default:
+		o.note("Nothing was written: --write writes %s.", d.written())
+	}
+	return nil
 }
 
-// written names the files, as a person finds them.
-func (d *draft) written() string {
-	names := make([]string, len(d.files))
-	for i, file := range d.files {
-		names[i] = file.Path
-		if relative, err := filepath.Rel(d.world.Directory(), file.Path); err == nil {
-			names[i] = relative
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
-// printManifest prints the policy, and the ConfigMap that it needs.
+// printManifest prints the policy, and the ConfigMap that it needs. YAML is as
+// it stands in the file, with the comments of its author.
 func (o *Options) printManifest(d *draft, format string) error {
+	if format == view.Name {
+		_, err := fmt.Fprintf(o.Out, "backendtlspolicy.gateway.networking.k8s.io/%s\n", d.after.Name)
+		return err
+	}
 	policy, err := document(d.after)
 	if err != nil {
 		return err
 	}
-	switch format {
-	case view.Name:
-		_, err = fmt.Fprintf(o.Out, "backendtlspolicy.gateway.networking.k8s.io/%s\n", d.after.Name)
-		return err
-	case view.JSON:
+	if format == view.JSON {
 		compact, err := yaml.YAMLToJSON(policy)
 		if err != nil {
 			return err
@@ -67,18 +61,55 @@ func (o *Options) printManifest(d *draft, format string) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(o.Out, "%s\n", indented)
-		return err
+		return o.printText(string(indented) + "\n")
+	}
+	if text := d.text(d.key()); text != "" {
+		policy = []byte(text)
 	}
 	if d.configMap == nil {
-		_, err = o.Out.Write(policy)
-		return err
+		return o.printText(string(policy))
 	}
 	configMap, err := document(d.configMap)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.Out, "%s---\n%s", configMap, policy)
+	key := gwapi.KeyOf(gwapi.KindConfigMap, d.configMap.Namespace, d.configMap.Name)
+	if text := d.text(key); text != "" {
+		configMap = []byte(text)
+	}
+	return o.printText(string(configMap) + "---\n" + string(policy))
+}
+
+// text is the document of an object that is one by itself, as it stands in its
+// file after the change; "" for one in a List, or in JSON.
+func (d *draft) text(key gwapi.Key) string {
+	places := d.next.Set.Places(key)
+	if len(places) != 1 || places[0].Item >= 0 {
+		return ""
+	}
+	content, _ := d.next.Content(places[0].File)
+	documents := manifest.Documents(content)
+	if places[0].Document >= len(documents) {
+		return ""
+	}
+	document := documents[places[0].Document]
+	text := string(content[document.Start:document.End])
+	if first, rest, found := strings.Cut(text, "\n"); found && strings.TrimSpace(first) == "---" {
+		text = rest
+	}
+	if strings.HasPrefix(strings.TrimSpace(text), "{") || strings.HasPrefix(text, "---") {
+		return ""
+	}
+	return strings.TrimRight(text, "\r\n") + "\n"
+}
+
+// printText prints a manifest: to a terminal without what would drive it, to
+// anything else as it is.
+func (o *Options) printText(text string) error {
+	if printers.IsTerminal(o.Out) {
+		text = untrusted.Lines(text)
+	}
+	_, err := io.WriteString(o.Out, text)
 	return err
 }
 
@@ -87,14 +118,35 @@ func (o *Options) note(format string, args ...any) {
 	fmt.Fprintln(o.ErrOut, untrusted.Lines(fmt.Sprintf(format, args...)))
 }
 
-// showChanges lists the options that the draft changes.
-func (o *Options) showChanges(d *draft) {
-	title := "changes of"
+// change starts what a verb shows before it asks.
+func (o *Options) change(d *draft) *view.Change {
+	return &view.Change{Style: view.NewStyle(printers.AllowsColorOutput(o.ErrOut)), Now: d.world.Snapshot.Now}
+}
+
+// showChanges lists what the draft changes.
+func showChanges(shown *view.Change, d *draft) {
+	var lines []view.Line
+	title, rest := "CHANGES", fmt.Sprintf("to btlspolicy/%s in %s", d.policy.Name, d.written())
+	base := d.policy
 	if d.created {
-		title = "creates"
+		title, rest = "NEW", fmt.Sprintf("btlspolicy/%s in %s", d.policy.Name, d.written())
+		target := string(d.policy.Spec.TargetRefs[0].Name)
+		if section := d.policy.Spec.TargetRefs[0].SectionName; section != nil {
+			target += " port " + string(*section)
+		}
+		lines = append(lines, view.Line{Sign: "+", Field: "target", Value: "svc/" + target},
+			view.Line{Sign: "+", Field: "hostname", Value: string(d.policy.Spec.Validation.Hostname)})
+		if wellKnown := d.policy.Spec.Validation.WellKnownCACertificates; wellKnown != nil {
+			lines = append(lines, view.Line{Sign: "+", Field: "wellKnownCACertificates", Value: string(*wellKnown)})
+		}
 	}
-	o.note("%s btlspolicy/%s in %s:", title, d.policy.Name, d.written())
-	for _, change := range d.edit.Describe(d.policy) {
-		o.note("  %s", untrusted.Text(change))
+	for _, difference := range d.edit.Differences(base) {
+		lines = append(lines, view.Line{
+			Sign: string(difference.Sign), Field: difference.Field, Value: difference.Value,
+		})
 	}
+	if d.configMap != nil {
+		lines = append(lines, view.Line{Sign: "+", Field: "configmap", Value: d.configMap.Name})
+	}
+	shown.Section(title, rest, lines)
 }

@@ -1,8 +1,11 @@
 package command
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,36 +23,43 @@ import (
 // draft is a change that was decided and not made yet.
 type draft struct {
 	world *collect.World
-	port  collect.Port
+	// ports are those that the change is about.
+	ports []collect.Port
 	// policy is as it is now, or, where created, what to start from.
 	policy  *gatewayv1.BackendTLSPolicy
 	created bool
+	// closing says that the change only ever tightens: nothing else that is
+	// wrong with the policy may stand in its way.
+	closing bool
 	edit    edit.Edit
 	// configMap is to be written with the policy; nil for none.
 	configMap *corev1.ConfigMap
 
-	// after and files are what preview makes of it.
+	// after, files and next are what preview makes of it.
 	after *gatewayv1.BackendTLSPolicy
 	files []edit.File
 	next  *collect.World
 }
 
-func (d *draft) key() gwapi.Key {
-	return gwapi.KeyOf(gwapi.KindBackendTLSPolicy, d.policy.Namespace, d.policy.Name)
-}
+func (d *draft) key() gwapi.Key { return policyKey(d.policy) }
 
 // preview makes the change in memory, reads the files so changed as the
 // operator would, and lets the operator's own Build decide. An error says why
-// the files would not be read.
+// the files cannot be changed, or would not be read any more.
 func (d *draft) preview() error {
 	d.after = d.edit.Apply(d.policy)
+	// What a policy refers to is written before the policy, so that it never
+	// refers to what is not there.
 	if d.configMap != nil {
-		if err := d.stage(gwapi.KeyOf(gwapi.KindConfigMap, d.configMap.Namespace, d.configMap.Name),
-			d.configMap, d.replaceConfigMap); err != nil {
+		key := gwapi.KeyOf(gwapi.KindConfigMap, d.configMap.Namespace, d.configMap.Name)
+		if fault, broken := d.world.Snapshot.Faults[key]; broken {
+			return fmt.Errorf("%s cannot be changed before it is repaired: %s", key, fault)
+		}
+		if err := d.stage(key, d.configMap, d.editConfigMap); err != nil {
 			return err
 		}
 	}
-	if err := d.stage(d.key(), d.after, d.editPolicy); err != nil {
+	if err := d.stage(d.key(), d.after, d.edit.In); err != nil {
 		return err
 	}
 	changed := make([]manifest.File, len(d.files))
@@ -58,39 +68,23 @@ func (d *draft) preview() error {
 	}
 	d.next = d.world.With(changed)
 	for _, problem := range d.next.Problems {
-		if problem.Object == d.key() {
-			return fmt.Errorf("the changed policy would be refused: %s", problem.Message)
+		known := func(known manifest.Problem) bool { return sameProblem(known, problem) }
+		if !slices.ContainsFunc(d.world.Problems, known) && !(d.closing && problem.Object == d.key()) {
+			return fmt.Errorf("the change is refused, because of what would follow: %w", problem)
 		}
 	}
 	return nil
 }
 
-// judge refuses a change that a Gateway of ours would answer with 500.
-func (d *draft) judge() error {
-	port, found := d.next.Port(d.port.Key())
-	if !found {
-		return fmt.Errorf("svc/%s:%d is gone once the change is made", d.port.Service.Name, d.port.Spec.Port)
-	}
-	paths := port.Paths
-	if len(paths) == 0 {
-		paths = []model.Path{port.Strict}
-	}
-	for _, path := range paths {
-		if path.FaultReason == "" || len(port.Paths) > 0 && !path.Ours {
-			continue
-		}
-		where := "a Gateway"
-		if len(port.Paths) > 0 {
-			where = "gateway/" + path.Gateway.Name
-		}
-		return fmt.Errorf("%s would answer 500 (%s): %s", where, path.FaultReason, path.Fault)
-	}
-	return nil
+// sameProblem compares what is wrong; lines move when text above them changes.
+func sameProblem(a, b manifest.Problem) bool {
+	return a.File == b.File && a.Class == b.Class && a.Object == b.Object &&
+		(a.Message == b.Message || a.Class == manifest.Duplicate)
 }
 
 // stage puts an object into the file where it stands, or into a new one.
 func (d *draft) stage(
-	key gwapi.Key, object metav1.Object, change func(content []byte, line int, isJSON bool) ([]byte, error),
+	key gwapi.Key, object metav1.Object, change func(content []byte, at manifest.Object) ([]byte, error),
 ) error {
 	places := d.world.Set.Places(key)
 	switch len(places) {
@@ -98,52 +92,102 @@ func (d *draft) stage(
 		return d.stageNew(key, object)
 	case 1:
 	default:
-		return fmt.Errorf("%s is given %d times, first at %s: keep one", key, len(places), places[0].Place())
-	}
-	place := places[0]
-	for i := range d.files {
-		if d.files[i].Path == place.File {
-			after, err := change(d.files[i].After, place.Line, isJSON(place.File))
-			d.files[i].After = after
-			return err
+		named := make([]string, len(places))
+		for i, place := range places {
+			named[i] = place.Place()
 		}
+		return fmt.Errorf("%s is given %d times, in %s: keep one of them first",
+			key, len(places), strings.Join(named, " and "))
 	}
-	before, _ := d.world.Content(place.File)
-	after, err := change(before, place.Line, isJSON(place.File))
+	at := places[0]
+	file := d.file(at.File)
+	after, err := change(file.After, at)
 	if err != nil {
-		return fmt.Errorf("%s: %w", place.Place(), err)
+		return fmt.Errorf("%s: %s: %w", at.Place(), key, err)
 	}
-	d.files = append(d.files, edit.File{Path: place.File, Before: before, After: after})
+	file.After = after
 	return nil
 }
 
-// stageNew gives a created object a file of its own.
+// file is the staged file of that path, as it was read if nothing was staged.
+func (d *draft) file(path string) *edit.File {
+	for i := range d.files {
+		if d.files[i].Path == path {
+			return &d.files[i]
+		}
+	}
+	content, _ := d.world.Content(path)
+	d.files = append(d.files, edit.File{Path: path, Before: content, After: content})
+	return &d.files[len(d.files)-1]
+}
+
+// stageNew gives a created object a file of its own, or, where there is a file
+// of that name, a document at its end.
 func (d *draft) stageNew(key gwapi.Key, object metav1.Object) error {
 	content, err := document(object)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(d.world.Directory(), key.Name+".backendtls.yaml")
-	for i := range d.files {
-		if d.files[i].Path == path {
-			d.files[i].After = append(append(d.files[i].After, "---\n"...), content...)
-			return nil
+	if _, read := d.world.Content(path); !read {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s exists, but -f %s does not read it: use -f %s, or move that file",
+				path, d.world.Source, d.world.Directory())
 		}
+		d.files = append(d.files, edit.File{Path: path, After: content})
+		return nil
 	}
-	d.files = append(d.files, edit.File{Path: path, After: content})
+	file := d.file(path)
+	after := slices.Clone(file.After)
+	if len(after) > 0 && after[len(after)-1] != '\n' {
+		after = append(after, '\n')
+	}
+	file.After = slices.Concat(after, []byte("---\n"), content)
 	return nil
 }
 
-func (d *draft) editPolicy(content []byte, line int, isJSON bool) ([]byte, error) {
-	return d.edit.Policy(content, line, d.key(), isJSON)
+func (d *draft) editConfigMap(content []byte, at manifest.Object) ([]byte, error) {
+	return edit.BundleIn(content, at, d.configMap)
 }
 
-func (d *draft) replaceConfigMap(content []byte, line int, isJSON bool) ([]byte, error) {
-	key := gwapi.KeyOf(gwapi.KindConfigMap, d.configMap.Namespace, d.configMap.Name)
-	return edit.Replace(content, line, key, isJSON, d.configMap.Data)
+// changes says whether any file would change.
+func (d *draft) changes() bool {
+	return slices.ContainsFunc(d.files, func(file edit.File) bool {
+		return file.Before == nil || string(file.Before) != string(file.After)
+	})
 }
 
-func isJSON(path string) bool { return strings.EqualFold(filepath.Ext(path), ".json") }
+// written names the files that change, as a person finds them.
+func (d *draft) written() string {
+	var names []string
+	for _, file := range d.files {
+		if file.Before == nil || string(file.Before) != string(file.After) {
+			names = append(names, file.Path)
+		}
+	}
+	if len(names) == 0 {
+		return d.files[len(d.files)-1].Path
+	}
+	return strings.Join(names, " and ")
+}
+
+// enforced is what the operator would check on a port after the change, as the
+// policy is written; nil where it would refuse the policy, which fault says.
+func (d *draft) enforced(port collect.Port) (trust *model.Trust, fault string) {
+	next, found := d.next.Port(port.Key())
+	switch {
+	case !found:
+		return nil, service(port) + " is not there any more"
+	case next.Strict.Policy == nil || next.Strict.Policy.Written == nil:
+		return nil, d.plain(next.Strict.Fault)
+	default:
+		return next.Strict.Policy.Written, ""
+	}
+}
+
+// plain is a fault without the name of the policy in front, which everybody
+// knows here.
+func (d *draft) plain(fault string) string { return strings.TrimPrefix(fault, d.key().String()+": ") }
 
 // document is an object as a manifest: without status and without the fields
 // that only a server sets.

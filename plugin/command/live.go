@@ -1,46 +1,83 @@
 package command
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/pin"
+	"github.com/backendtls/backendtls/internal/verify"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/tunnel"
-	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
-// liveOf is what the endpoints of a port presented. All must have: one that
-// was not seen would be refused once the others are pinned.
-func liveOf(port collect.Port, sni string, observed tunnel.Observations) ([]edit.Live, error) {
-	if len(port.Endpoints) == 0 {
-		return nil, fmt.Errorf("svc/%s:%d has no ready endpoint in its EndpointSlices: "+
-			"--address HOST:PORT asks another one", port.Service.Name, port.Spec.Port)
+// answers are what the endpoints of the ports of a subject served.
+type answers struct {
+	// ports have the endpoints that were asked.
+	ports        []collect.Port
+	serverName   func(collect.Port) string
+	observations tunnel.Observations
+	live         []edit.Live
+}
+
+// fetch asks every endpoint of the ports. All of them must answer: what is not
+// seen would not be trusted, and a pod that was only slow would be refused from
+// then on.
+func (o *Options) fetch(ctx context.Context, f *ProbeFlags, ports []collect.Port) (*answers, error) {
+	a := &answers{serverName: f.ServerName}
+	if len(f.Addresses) > 0 && len(ports) > 1 {
+		return nil, fmt.Errorf("--address replaces the endpoints of one port, but btlspolicy/%s decides about %d: "+
+			"give each a policy of its own, with sectionName", ports[0].Policy.Name, len(ports))
 	}
-	var live []edit.Live
+	var err error
+	if a.ports, err = o.Redirect(ctx, f, ports); err != nil {
+		return nil, err
+	}
+	if a.observations, err = o.Observe(ctx, f, a.ports); err != nil {
+		return nil, err
+	}
 	var silent []string
-	for _, endpoint := range port.Endpoints {
-		seen := observed[tunnel.Job{Endpoint: endpoint, SNI: sni}.Question()]
-		chain, err := parseChain(seen.Chain)
-		switch {
-		case err != nil:
-			silent = append(silent, fmt.Sprintf("%s: %v", endpoint.Address, err))
-		case len(chain) == 0:
-			silent = append(silent, fmt.Sprintf("%s: %s", endpoint.Address, seen.Err))
-		default:
-			live = append(live, edit.Live{Endpoint: endpoint.Address.String(), Chain: chain})
+	asked := 0
+	for _, port := range a.ports {
+		if len(port.Endpoints) == 0 {
+			return nil, fmt.Errorf("%s has no ready endpoint in its EndpointSlices: --address HOST:PORT names one to ask",
+				service(port))
+		}
+		for _, endpoint := range port.Endpoints {
+			asked++
+			seen := a.observations[tunnel.Job{Endpoint: endpoint, SNI: f.ServerName(port)}.Question()]
+			chain, err := parseChain(seen.Chain)
+			switch {
+			case err != nil:
+				silent = append(silent, fmt.Sprintf("%s: %v", endpoint.Address, err))
+			case len(chain) == 0:
+				silent = append(silent, fmt.Sprintf("%s: %s", endpoint.Address, reason(seen)))
+			default:
+				a.live = append(a.live, edit.Live{Endpoint: endpoint.Address.String(), Chain: chain})
+			}
 		}
 	}
 	if len(silent) > 0 {
-		return nil, fmt.Errorf("%d of %d endpoints gave no certificate, and would be refused from now on: %s",
-			len(silent), len(port.Endpoints), strings.Join(silent, "; "))
+		return nil, fmt.Errorf("%d of %s gave no certificate and would be refused from now on: repair that first (%s)",
+			len(silent), endpoints(asked), strings.Join(silent, "; "))
 	}
-	return live, nil
+	return a, nil
+}
+
+// reason is why an endpoint gave no certificate, in the words that inspect and
+// verify have for it.
+func reason(seen model.Observation) string {
+	checks := verify.Observed(seen, nil, seen.At)
+	if i := slices.IndexFunc(checks, func(c verify.Check) bool { return c.Outcome == verify.Fail }); i >= 0 {
+		return checks[i].Message
+	}
+	return "it presented none"
 }
 
 func parseChain(presented [][]byte) ([]*x509.Certificate, error) {
@@ -48,61 +85,28 @@ func parseChain(presented [][]byte) ([]*x509.Certificate, error) {
 	for i, der := range presented {
 		certificate, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("certificate %d of its chain cannot be read: %w", i+1, err)
+			return nil, fmt.Errorf("certificate %d of its chain cannot be read: %w", i, err)
 		}
 		chain[i] = certificate
 	}
 	return chain, nil
 }
 
-// describeLive lists the distinct certificates and who serves each.
-func describeLive(form edit.Form, live []edit.Live) []string {
-	serving := map[pin.Pin][]string{}
-	byPin := map[pin.Pin]*x509.Certificate{}
-	for _, endpoint := range live {
-		id := pin.OfCertificate(endpoint.Chain[0])
-		byPin[id] = endpoint.Chain[0]
-		serving[id] = append(serving[id], endpoint.Endpoint)
-	}
-	ids := make([]pin.Pin, 0, len(byPin))
-	for id := range byPin {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, pin.Compare)
-	var lines []string
-	for _, id := range ids {
-		leaf := byPin[id]
-		shown := pin.OfKey(leaf)
-		if form == edit.FormCertificate || form == edit.FormLeaf {
-			shown = id
+// readNext reads the files of --and-next.
+func readNext(paths []string) ([]edit.Next, error) {
+	var next []edit.Next
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("--and-next: %w", err)
 		}
-		lines = append(lines,
-			fmt.Sprintf("%s  served by %s", shown, strings.Join(serving[id], ", ")),
-			fmt.Sprintf("    %s, issued by %s, names %s, expires %s", orUnnamed(leaf.Subject.String()),
-				orUnnamed(leaf.Issuer.String()), orUnnamed(listNames(leaf.DNSNames)),
-				leaf.NotAfter.UTC().Format(time.DateOnly)))
+		key, err := pin.OfPEM(pin.SPKI, content)
+		if err != nil {
+			return nil, fmt.Errorf("--and-next %s: %w", path, err)
+		}
+		next = append(next, edit.Next{Key: key, Certificate: certificateOf(content)})
 	}
-	return lines
-}
-
-// maxNames is how many names are shown before somebody is asked to trust them:
-// thousands would push the question's text out of sight.
-const maxNames = 10
-
-func listNames(names []string) string {
-	if more := len(names) - maxNames; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], " "), more)
-	}
-	return strings.Join(names, " ")
-}
-
-// orUnnamed is a name out of a certificate, on one line: a line break in it
-// would let whoever answers write lines of what is asked.
-func orUnnamed(name string) string {
-	if name = untrusted.Text(name); name == "" {
-		return "(none)"
-	}
-	return name
+	return next, nil
 }
 
 // certificateOf is the certificate in a PEM file, nil where it holds a key or
@@ -117,4 +121,12 @@ func certificateOf(content []byte) *x509.Certificate {
 		return nil
 	}
 	return certificate
+}
+
+// endpoints counts them in words.
+func endpoints(n int) string {
+	if n == 1 {
+		return "1 endpoint"
+	}
+	return fmt.Sprintf("%d endpoints", n)
 }

@@ -4,17 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/backendtls/backendtls/internal/pin"
-	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/target"
 )
@@ -38,11 +32,11 @@ type CreateFlags struct {
 	PolicyName, Hostname string
 }
 
-// AddTo adds the flags.
-func (f *CreateFlags) AddTo(cmd *cobra.Command) {
+// AddTo adds the flags; otherwise says what the hostname is without one.
+func (f *CreateFlags) AddTo(cmd *cobra.Command, otherwise string) {
 	cmd.Flags().StringVar(&f.PolicyName, "policy-name", "", "Name of a created policy (default: the Service's)")
 	cmd.Flags().StringVar(&f.Hostname, "hostname", "",
-		"spec.validation.hostname of a created policy (default: the only DNS name served, else NAME.NAMESPACE.svc)")
+		"spec.validation.hostname of a created policy (default: "+otherwise+")")
 }
 
 // NewPin is `pin`.
@@ -57,15 +51,15 @@ Asks every endpoint of TARGET (svc/NAME[:PORT] or btlspolicy/NAME) for its
 certificate, shows what it found, asks, and writes:
 
   --form spki         the public keys (default): survives a renewal that keeps the key
-  --form certificate  the certificates' fingerprints: every renewal breaks it
+  --form certificate  the fingerprints of the certificates: every renewal breaks it
   --form leaf         the certificates, in a ConfigMap: dates and names are checked too
   --form ca           the CA that the endpoints present, in standard fields that every
-                      Gateway API implementation knows
+                      implementation of the Gateway API knows
 
 This is trust on first use: whoever answers now is trusted from now on. If
-policy pins exist and no endpoint matches any of them, somebody else answers:
-that is a key change, shown side by side and confirmed by typing the policy's
-name, or by --replace.
+something is pinned and no endpoint serves it, somebody else answers. That is a
+key change: old and new are shown side by side, and the name of the policy has to
+be typed, or --replace given where there is no terminal.
 
 Without --write the resulting manifest is printed and nothing is changed.`,
 		Example: example(base, `  # See what would be pinned
@@ -79,7 +73,7 @@ Without --write the resulting manifest is printed and nothing is changed.`,
 		Args:              oneTarget,
 		ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(o.write.Validate(), o.probe.Validate()); err != nil {
+			if err := errors.Join(o.write.Validate(), o.probe.Validate(), edit.CheckForm(edit.Form(o.form))); err != nil {
 				return err
 			}
 			return o.run(cmd.Context(), cmd, args[0])
@@ -87,7 +81,7 @@ Without --write the resulting manifest is printed and nothing is changed.`,
 	}
 	o.AddFileFlag(cmd)
 	o.write.AddTo(cmd)
-	o.create.AddTo(cmd)
+	o.create.AddTo(cmd, "the only DNS name that is served, else NAME.NAMESPACE.svc")
 	o.probe.AddTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.form, "form", string(edit.FormSPKI), "What to pin: spki, certificate, leaf or ca")
@@ -106,39 +100,29 @@ func oneTarget(_ *cobra.Command, args []string) error {
 	case 1:
 		return nil
 	default:
-		return fmt.Errorf("%d targets are named: a change is made to one at a time", len(args))
+		return fmt.Errorf("%d targets are named: name one, a change is made to one at a time", len(args))
 	}
 }
 
 func (o *pinOptions) run(ctx context.Context, cmd *cobra.Command, arg string) error {
-	form := edit.Form(o.form)
-	if !slices.Contains(edit.Forms, form) {
-		return fmt.Errorf("--form is %q: want spki, certificate, leaf or ca", o.form)
-	}
 	next, err := readNext(o.next)
 	if err != nil {
 		return err
 	}
-	world, port, err := o.writable(cmd, arg)
+	s, err := o.subject(cmd, arg)
 	if err != nil {
 		return err
 	}
-	if form != edit.FormCA {
-		if err := attached(port, o.allowUnattached, o.portable(port)); err != nil {
-			return err
-		}
-	}
-	live, err := o.live(ctx, port)
-	if err != nil {
+	if err := o.admit(s); err != nil {
 		return err
 	}
-	d, err := o.start(world, port, live)
+	seen, d, err := o.start(ctx, s)
 	if err != nil {
 		return err
 	}
 	pinning, err := edit.Pin(d.policy, edit.Request{
-		Form: form, Live: live, Next: next, Current: currentPins(port),
-		ConfigMap: ownConfigMap(world, d), Now: world.Snapshot.Now,
+		Form: o.kind(), Live: seen.live, Next: next, Current: s.current(),
+		ConfigMap: s.configMap(d), Now: s.world.Snapshot.Now,
 	})
 	if err != nil {
 		return err
@@ -147,181 +131,103 @@ func (o *pinOptions) run(ctx context.Context, cmd *cobra.Command, arg string) er
 	if err := d.preview(); err != nil {
 		return err
 	}
-	if err := d.judge(); err != nil {
+	faults, err := d.judge()
+	if err != nil {
 		return err
 	}
-	o.show(d, form, live, pinning)
-	if err := o.confirm(d, pinning); err != nil {
+	if err := o.show(s, d, seen, pinning, faults); err != nil {
 		return err
+	}
+	if d.changes() {
+		if err := o.confirm(ctx, d, pinning.KeyChange); err != nil {
+			return err
+		}
 	}
 	return o.commit(d, &o.write, "pinned")
 }
 
-// start is the draft: the policy that decides, or a new one.
-func (o *pinOptions) start(world *collect.World, port collect.Port, live []edit.Live) (*draft, error) {
-	if port.Policy != nil {
-		if err := single(port.Policy, o.write.AllTargets); err != nil {
-			return nil, err
+func (o *pinOptions) kind() edit.Form { return edit.Form(o.form) }
+
+// admit refuses before any endpoint is asked.
+func (o *pinOptions) admit(s *subject) error {
+	checks := []func() error{
+		func() error { return o.create.check(s) },
+		s.readable,
+		s.counted,
+		func() error { return s.single(&o.Options, o.write.AllTargets) },
+	}
+	if o.kind() != edit.FormCA {
+		checks = append(checks, s.charted, func() error { return s.attached(o.allowUnattached, o.portable(s)) })
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
 		}
-		return &draft{world: world, port: port, policy: port.Policy}, nil
 	}
-	return newDraft(world, port, edit.Create{
-		Name: o.create.PolicyName, Hostname: o.create.Hostname, Live: live, WellKnown: edit.PinnedOnly,
-	})
+	return nil
 }
 
-// newDraft starts from a policy that does not exist yet.
-func newDraft(world *collect.World, port collect.Port, create edit.Create) (*draft, error) {
-	service, found := world.Snapshot.Services.Get(port.Service.NamespacedName())
-	if !found {
-		return nil, fmt.Errorf("svc/%s is gone", port.Service.Name)
+// start asks the endpoints, and drafts the change of the policy that decides,
+// or a new one.
+func (o *pinOptions) start(ctx context.Context, s *subject) (*answers, *draft, error) {
+	probe := o.probe
+	if probe.SNI == "" {
+		probe.SNI = o.create.Hostname
 	}
-	create.Service, create.Port = service, port.Spec
-	policy := create.Policy()
-	name := types.NamespacedName{Namespace: policy.Namespace, Name: policy.Name}
-	if _, exists := world.Snapshot.TLSPolicies.Get(name); exists {
-		return nil, fmt.Errorf("btlspolicy/%s exists already and does not decide about svc/%s:%d: "+
-			"choose another --policy-name", policy.Name, port.Service.Name, port.Spec.Port)
-	}
-	return &draft{world: world, port: port, policy: policy, created: true}, nil
-}
-
-// portable is the command that every implementation obeys the outcome of.
-func (o *Options) portable(port collect.Port) string {
-	return fmt.Sprintf("%s pin svc/%s --form ca", o.Program, port.Service.Name)
-}
-
-// writable reads the world and finds the one port that a verb changes.
-func (o *Options) writable(cmd *cobra.Command, arg string) (*collect.World, collect.Port, error) {
-	world, err := o.World(cmd)
+	seen, err := o.fetch(ctx, &probe, s.ports)
 	if err != nil {
-		return nil, collect.Port{}, err
+		return nil, nil, err
 	}
-	ports, err := targets(world, o.Namespace(), []string{arg})
-	if err != nil {
-		return nil, collect.Port{}, err
+	create := edit.Create{
+		Name: o.create.PolicyName, Hostname: o.create.Hostname, Live: seen.live, WellKnown: edit.PinnedOnly,
 	}
-	if len(ports) != 1 {
-		return nil, collect.Port{}, fmt.Errorf("%s decides about %d ports: name one of them as svc/NAME:PORT", arg, len(ports))
+	if o.kind() == edit.FormCA {
+		create.WellKnown = ""
 	}
-	port := ports[0]
-	if fault, broken := world.Snapshot.Faults[port.Service]; broken {
-		return nil, collect.Port{}, fmt.Errorf("svc/%s: %s", port.Service.Name, fault)
+	d, err := s.draft(create)
+	if err != nil || !d.created || o.probe.SNI != "" {
+		return seen, d, err
 	}
-	return world, port, nil
+	// Envoy will send the hostname of the policy: what counts is what the
+	// endpoints serve for that name.
+	if probe.SNI = string(d.policy.Spec.Validation.Hostname); probe.SNI != seen.serverName(s.port) {
+		seen, err = o.fetch(ctx, &probe, s.ports)
+	}
+	return seen, d, err
 }
 
-// live asks every endpoint. All of them must answer: what is not seen would
-// not be trusted, and a pod that was only slow would be refused from then on.
-func (o *pinOptions) live(ctx context.Context, port collect.Port) ([]edit.Live, error) {
-	ports, err := o.Redirect(ctx, &o.probe, []collect.Port{port})
-	if err != nil {
-		return nil, err
+// current is what the policy pins now.
+func (s *subject) current() edit.Current {
+	if s.policy == nil {
+		return edit.Current{}
 	}
-	observed, err := o.Observe(ctx, &o.probe, ports)
-	if err != nil {
-		return nil, err
-	}
-	return liveOf(ports[0], o.probe.ServerName(port), observed)
-}
-
-// readNext reads the files of --and-next.
-func readNext(paths []string) ([]edit.Next, error) {
-	var next []edit.Next
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("--and-next: %w", err)
+	for _, port := range s.ports {
+		if decision := port.Strict.Policy; decision != nil && decision.Written != nil {
+			return edit.CurrentOf(s.policy, decision.Written.Leaves, false)
 		}
-		key, err := pin.OfPEM(pin.SPKI, content)
-		if err != nil {
-			return nil, fmt.Errorf("--and-next %s: %w", path, err)
-		}
-		next = append(next, edit.Next{Key: key, Certificate: certificateOf(content)})
 	}
-	return next, nil
+	return edit.CurrentOf(s.policy, nil, true)
 }
 
-// currentPins are the pins that the policy enforces, or would without its mode.
-func currentPins(port collect.Port) []pin.Pin {
-	if port.Strict.Policy == nil || port.Strict.Policy.Written == nil {
-		return nil
-	}
-	return port.Strict.Policy.Written.Leaves
-}
-
-// ownConfigMap is the live ConfigMap of the name that the draft may write.
-func ownConfigMap(world *collect.World, d *draft) *corev1.ConfigMap {
+// configMap is the live ConfigMap of the name that the draft may write.
+func (s *subject) configMap(d *draft) *corev1.ConfigMap {
 	name := types.NamespacedName{Namespace: d.policy.Namespace, Name: edit.ConfigMapName(d.policy.Name)}
-	live, _ := world.Snapshot.ConfigMaps.Get(name)
+	live, _ := s.world.Snapshot.ConfigMaps.Get(name)
 	return live
-}
-
-// show says what was found and what would change.
-func (o *pinOptions) show(d *draft, form edit.Form, live []edit.Live, pinning edit.Pinning) {
-	o.note("svc/%s:%d in namespace %s, %s:", d.port.Service.Name, d.port.Spec.Port, d.port.Service.Namespace,
-		counted(len(live), "endpoint"))
-	for _, line := range describeLive(form, live) {
-		o.note("  %s", line)
-	}
-	if pinning.KeyChange {
-		o.note("KEY CHANGE: no endpoint matches what is pinned now.")
-		o.note("  pinned  %s", texts(pinning.Old))
-		o.note("  served  %s", texts(pinning.New))
-	}
-	o.showChanges(d)
-	o.note("This is trust on first use: whoever answers now is trusted from now on.")
-	o.note("%s", o.breaks(form, pinning))
-	if patch := appProtocolPatch(d.port); patch != "" {
-		o.note("So that deleting the policy can never leak plaintext, set appProtocol on the Service's port\n"+
-			"(not where GKE's own gateway serves it: there the same line turns on unverified TLS):\n  %s", patch)
-	}
-}
-
-// breaks says when the pin stops matching.
-func (o *pinOptions) breaks(form edit.Form, pinning edit.Pinning) string {
-	date := pinning.Breaks.UTC().Format(time.DateOnly)
-	switch form {
-	case edit.FormCA:
-		return "It holds as long as the CA issues the certificates."
-	case edit.FormSPKI:
-		return "It breaks when an endpoint gets a new key, with most issuers at every renewal, the latest being due by " +
-			date + ": add the next key before, with --and-next."
-	default:
-		return "It breaks at the next renewal, due by " + date + ": add the next certificate before, with --and-next."
-	}
 }
 
 // confirm asks. A key change wants the name typed, or --replace; --yes alone
 // is too easily said.
-func (o *pinOptions) confirm(d *draft, pinning edit.Pinning) error {
+func (o *pinOptions) confirm(ctx context.Context, d *draft, keyChange bool) error {
 	switch {
-	case pinning.KeyChange && !o.replace && !(o.write.Write && o.interactive()):
-		return errors.New("this is a key change: no endpoint matches what is pinned; " +
-			"if the new key is right, add --replace (--yes alone does not replace a key)")
-	case !o.write.Write:
+	case keyChange && !o.replace && (!o.write.writes() || o.write.Yes || !o.interactive()):
+		return errors.New("nothing was written: this is a key change, no endpoint serves what is pinned; " +
+			"add --replace if the new key is right (--yes alone does not replace a key)")
+	case !o.write.writes():
 		return nil
-	case pinning.KeyChange && !o.replace:
-		return o.askName("Somebody else answers than who was pinned.", d.policy.Name)
+	case keyChange && !o.replace:
+		return o.askName(ctx, d.policy.Name)
 	default:
-		return o.ask("Write "+d.written()+"?", o.write.Yes)
+		return o.ask(ctx, "Write "+d.written()+"?", o.write.Yes)
 	}
-}
-
-func texts(pins []pin.Pin) string {
-	if len(pins) == 0 {
-		return "the CA"
-	}
-	list := make([]string, len(pins))
-	for i, one := range pins {
-		list[i] = one.String()
-	}
-	return strings.Join(list, " ")
-}
-
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -9,7 +10,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/model"
-	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/edit"
 )
 
@@ -61,8 +61,9 @@ func newSkipVerifyOn(base Options) *cobra.Command {
 		Use:   "on TARGET --for DURATION --reason TEXT",
 		Short: "Ask for an insecure mode until DURATION from now",
 		Long: `Ask for an insecure mode until DURATION from now. It starts now, by the clock of
-this machine. On a terminal the policy's name has to be typed, elsewhere --yes
-has to be given.
+this machine. On a terminal the name of the policy has to be typed, elsewhere
+--yes has to be given. A Service without a policy gets one that trusts the
+system's roots once the mode is over.
 
 Without --write the resulting manifest is printed and nothing is changed.`,
 		Example: example(base, `  # Everything is accepted for two hours
@@ -76,12 +77,12 @@ Without --write the resulting manifest is printed and nothing is changed.`,
 			if err := o.write.Validate(); err != nil {
 				return err
 			}
-			return o.on(cmd, args[0])
+			return o.on(cmd.Context(), cmd, args[0])
 		},
 	}
 	o.AddFileFlag(cmd)
 	o.write.AddTo(cmd)
-	o.create.AddTo(cmd)
+	o.create.AddTo(cmd, "NAME.NAMESPACE.svc")
 	flags := cmd.Flags()
 	flags.DurationVar(&o.duration, "for", 0, "How long, such as 2h or 30m (required)")
 	flags.StringVar(&o.reason, "reason", "", "Why; shown in status, Events and audits")
@@ -90,7 +91,7 @@ Without --write the resulting manifest is printed and nothing is changed.`,
 	return cmd
 }
 
-func (o *skipOptions) on(cmd *cobra.Command, arg string) error {
+func (o *skipOptions) on(ctx context.Context, cmd *cobra.Command, arg string) error {
 	mode, known := onlyModes[o.only]
 	if !known {
 		return fmt.Errorf("--only is %q: want expiry or name", o.only)
@@ -98,101 +99,83 @@ func (o *skipOptions) on(cmd *cobra.Command, arg string) error {
 	if o.duration == 0 {
 		return errors.New("--for is missing: say how long, such as --for 2h")
 	}
-	world, port, err := o.writable(cmd, arg)
+	s, err := o.subject(cmd, arg)
 	if err != nil {
 		return err
 	}
-	if err := attached(port, o.allowUnattached, o.portable(port)); err != nil {
-		return err
-	}
-	d, err := o.start(world, port)
+	request := edit.SkipVerify{Mode: mode, Since: s.world.Snapshot.Now, For: o.duration, Reason: o.reason}
+	d, err := o.draftOn(s, request)
 	if err != nil {
 		return err
 	}
-	request := edit.SkipVerify{Mode: mode, Since: world.Snapshot.Now, For: o.duration, Reason: o.reason}
-	if d.edit, err = request.On(); err != nil {
+	shown := o.change(d)
+	showChanges(shown, d)
+	until := request.Until().Format(time.RFC3339)
+	shown.Say("%s It ends by itself at %s; `skip-verify off` ends it before.", weakens(mode), until)
+	if d.created {
+		shown.Say("After that the endpoints need certificates of a public CA for %s: pin what they serve, or name their CA.",
+			d.policy.Spec.Validation.Hostname)
+	}
+	if err := shown.Print(o.ErrOut); err != nil {
 		return err
 	}
-	if err := d.preview(); err != nil {
+	if err := o.confirmOn(ctx, d); err != nil {
 		return err
 	}
-	if err := d.judge(); err != nil {
-		return err
-	}
-	o.showChanges(d)
-	if err := o.confirmOn(d); err != nil {
-		return err
-	}
-	return o.commit(d, &o.write, "asks for "+string(mode)+" for "+o.duration.String())
+	return o.commit(d, &o.write, fmt.Sprintf("asks for %s until %s", mode, until))
 }
 
-// start is the draft: the policy that decides, or one that trusts System.
-func (o *skipOptions) start(world *collect.World, port collect.Port) (*draft, error) {
-	if port.Policy != nil {
-		if err := single(port.Policy, o.write.AllTargets); err != nil {
+// draftOn refuses whatever is not allowed, and drafts the change.
+func (o *skipOptions) draftOn(s *subject, request edit.SkipVerify) (*draft, error) {
+	for _, check := range []func() error{
+		func() error { return o.create.check(s) },
+		s.readable,
+		s.charted,
+		func() error { return s.single(&o.Options, o.write.AllTargets) },
+		func() error { return s.attached(o.allowUnattached, o.portable(s)) },
+	} {
+		if err := check(); err != nil {
 			return nil, err
 		}
-		return &draft{world: world, port: port, policy: port.Policy}, nil
 	}
-	return newDraft(world, port, edit.Create{
+	// The hostname is not taken from what is served, as pin does: with the
+	// system's roots it would vouch, once the mode is over, for whoever answered
+	// while nobody looked.
+	d, err := s.draft(edit.Create{
 		Name: o.create.PolicyName, Hostname: o.create.Hostname,
 		WellKnown: gatewayv1.WellKnownCACertificatesSystem,
 	})
-}
-
-func (o *skipOptions) confirmOn(d *draft) error {
-	switch {
-	case !o.write.Write || o.write.Yes:
-		return nil
-	case o.interactive():
-		return o.askName("Anybody on the path could then read and change what is sent.", d.policy.Name)
-	default:
-		return errors.New("there is no terminal to confirm on: add --yes")
-	}
-}
-
-func newSkipVerifyOff(base Options) *cobra.Command {
-	o := &skipOptions{Options: base}
-	cmd := &cobra.Command{
-		Use:   "off TARGET",
-		Short: "End an insecure mode now: the policy as written is enforced",
-		Long: `End an insecure mode now: the policy as written is enforced at once. This always
-works, whatever Gateways allow.
-
-Without --write the resulting manifest is printed and nothing is changed.`,
-		Example: example(base, `  PROGRAM skip-verify off svc/api -f DIR --write`),
-		Args:    oneTarget, ValidArgsFunction: o.completeTargets,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.write.Validate(); err != nil {
-				return err
-			}
-			return o.off(cmd, args[0])
-		},
-	}
-	o.AddFileFlag(cmd)
-	o.write.AddTo(cmd)
-	return cmd
-}
-
-func (o *skipOptions) off(cmd *cobra.Command, arg string) error {
-	world, port, err := o.writable(cmd, arg)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d := &draft{world: world, port: port, policy: port.Policy, edit: edit.SkipVerifyOff()}
-	if d.policy == nil || !d.edit.Changes(d.policy) {
-		o.note("svc/%s:%d has no mode: verification is as written already.", port.Service.Name, port.Spec.Port)
-		return nil
+	if d.edit, err = request.On(); err != nil {
+		return nil, err
 	}
 	if err := d.preview(); err != nil {
-		return err
+		return nil, err
 	}
-	o.showChanges(d)
-	// Without anybody to ask it goes ahead: closing must never be in the way.
-	if o.write.Write && o.interactive() {
-		if err := o.ask("Write "+d.written()+"?", o.write.Yes); err != nil {
-			return err
-		}
+	return d, d.allowed(request.Mode)
+}
+
+// weakens says what a mode means.
+func weakens(mode model.Mode) string {
+	switch mode {
+	case model.InsecureAllowExpired:
+		return "Certificates are accepted whatever their dates, also those of their issuers."
+	case model.InsecureSkipOnlySANVerification:
+		return "Any certificate of the trusted CA is accepted, whatever name it carries."
+	default:
+		return "Any certificate is accepted: anybody on the path can read and change what is sent."
 	}
-	return o.commit(d, &o.write, "is strict again")
+}
+
+func (o *skipOptions) confirmOn(ctx context.Context, d *draft) error {
+	switch {
+	case !o.write.writes() || o.write.Yes:
+		return nil
+	case o.interactive():
+		return o.askName(ctx, d.policy.Name)
+	default:
+		return errors.New("nothing was written: there is no terminal to confirm on; add --yes")
+	}
 }

@@ -7,13 +7,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/pin"
-	"github.com/backendtls/backendtls/internal/verify"
-	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/target"
-	"github.com/backendtls/backendtls/plugin/tunnel"
+	"github.com/backendtls/backendtls/plugin/view"
 )
 
 type unpinOptions struct {
@@ -32,10 +29,10 @@ func NewUnpin(base Options) *cobra.Command {
 		Short: "Drop pins: go back to spec.validation, or remove single pins",
 		Long: `Drop pins.
 
-Without PIN: the policy goes back to what its spec.validation says, after
-showing whether what the endpoints serve now would pass it. With PIN: those
-pins are removed; the last one is not, because a policy with pins-only and no
-pin trusts nothing.
+Without PIN the policy goes back to what its spec.validation says, after it was
+shown whether what the endpoints serve now would pass that. With PIN those pins
+are removed; the last one is not, because a policy with pins-only and no pin
+trusts nothing.
 
 Without --write the resulting manifest is printed and nothing is changed.`,
 		Example: example(base, `  # Back to the CA of spec.validation
@@ -69,29 +66,36 @@ func (o *unpinOptions) run(ctx context.Context, cmd *cobra.Command, arg string, 
 	if err != nil {
 		return err
 	}
-	world, port, err := o.writable(cmd, arg)
+	s, err := o.subject(cmd, arg)
 	if err != nil {
 		return err
 	}
-	if port.Policy == nil {
-		return fmt.Errorf("svc/%s:%d has no policy, so no pins", port.Service.Name, port.Spec.Port)
+	if s.policy == nil {
+		return fmt.Errorf("%s has no policy, and so no pins", service(s.port))
 	}
-	if err := single(port.Policy, o.write.AllTargets); err != nil {
+	if err := errors.Join(s.readable(), s.single(&o.Options, o.write.AllTargets)); err != nil {
 		return err
 	}
-	d := &draft{world: world, port: port, policy: port.Policy}
-	if d.edit, err = edit.Unpin(port.Policy, pins); err != nil {
+	d, err := s.draft(edit.Create{})
+	if err != nil {
+		return err
+	}
+	if d.edit, err = edit.Unpin(d.policy, pins); err != nil {
 		return err
 	}
 	if err := d.preview(); err != nil {
 		return err
 	}
-	o.showChanges(d)
-	if err := o.foresee(ctx, d); err != nil {
+	shown := o.change(d)
+	showChanges(shown, d)
+	if err := o.foresee(ctx, shown, d); err != nil {
 		return err
 	}
-	if o.write.Write {
-		if err := o.ask("Write "+d.written()+"?", o.write.Yes); err != nil {
+	if err := shown.Print(o.ErrOut); err != nil {
+		return err
+	}
+	if o.write.writes() {
+		if err := o.ask(ctx, "Write "+d.written()+"?", o.write.Yes); err != nil {
 			return err
 		}
 	}
@@ -112,16 +116,15 @@ func parsePins(args []string) ([]pin.Pin, error) {
 
 // foresee says whether the endpoints would pass the changed policy. It
 // forbids nothing: going back to a CA may be the first step of getting there.
-func (o *unpinOptions) foresee(ctx context.Context, d *draft) error {
+func (o *unpinOptions) foresee(ctx context.Context, shown *view.Change, d *draft) error {
+	if _, fault := d.enforced(d.ports[0]); fault != "" {
+		shown.Say("The changed policy would be refused, and every request answered 500: %s", fault)
+		return nil
+	}
 	if o.noProbe {
 		return nil
 	}
-	next, found := d.next.Port(d.port.Key())
-	if !found || next.Strict.Policy == nil || next.Strict.Policy.Written == nil {
-		o.note("The changed policy would be refused and requests answered 500: %s", next.Strict.Fault)
-		return nil
-	}
-	ports, err := o.Redirect(ctx, &o.probe, []collect.Port{d.port})
+	ports, err := o.Redirect(ctx, &o.probe, d.ports)
 	if err != nil {
 		return err
 	}
@@ -129,26 +132,17 @@ func (o *unpinOptions) foresee(ctx context.Context, d *draft) error {
 	if err != nil {
 		return err
 	}
-	o.foretell(ports[0], next.Strict.Policy.Written, observed, d)
-	return nil
-}
-
-func (o *unpinOptions) foretell(
-	port collect.Port, trust *model.Trust, observed tunnel.Observations, d *draft,
-) {
-	passing := 0
-	for _, endpoint := range port.Endpoints {
-		seen := observed[tunnel.Job{Endpoint: endpoint, SNI: o.probe.ServerName(port)}.Question()]
-		checks := verify.Observed(seen, trust, d.world.Snapshot.Now)
-		if verify.Accepts(checks) {
-			passing++
-			continue
-		}
-		for _, check := range checks {
-			if check.Outcome == verify.Fail {
-				o.note("  %s would fail: %s", endpoint.Address, check.Message)
-			}
+	out := d.foretell(ports, o.probe.ServerName, observed)
+	switch {
+	case out.asked == 0:
+		shown.Say("There is no endpoint to ask whether it would pass the changed policy.")
+	case len(out.failing) == 0:
+		shown.Say("Now %s of %d would pass the changed policy: all.", endpoints(out.passing), out.asked)
+	default:
+		shown.Say("Now %d of %s would pass the changed policy:", out.passing, endpoints(out.asked))
+		for _, line := range out.failing {
+			shown.Item(line)
 		}
 	}
-	o.note("%d of %s would pass the changed policy.", passing, counted(len(port.Endpoints), "endpoint"))
+	return nil
 }

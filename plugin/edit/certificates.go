@@ -5,15 +5,19 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/backendtls/backendtls/internal/manifest"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/pin"
 	"github.com/backendtls/backendtls/internal/verify"
+	"github.com/backendtls/backendtls/plugin/inplace"
 )
 
 // The keys of the ConfigMap. Every implementation reads ca.crt.
@@ -34,7 +38,7 @@ func ConfigMapName(policy string) string { return policy + "-backendtls" }
 // leaf writes the certificates themselves; unlike bare pins they are checked
 // for dates and names.
 func (p *Pinning) leaf(policy *gatewayv1.BackendTLSPolicy, request Request) error {
-	if err := distinctKeys(request.Live); err != nil {
+	if err := distinctRefusal(request); err != nil {
 		return err
 	}
 	var leaves []*x509.Certificate
@@ -43,8 +47,7 @@ func (p *Pinning) leaf(policy *gatewayv1.BackendTLSPolicy, request Request) erro
 	}
 	for _, next := range request.Next {
 		if next.Certificate == nil {
-			return errors.New("--and-next: --form leaf needs the next certificate, not only its key: " +
-				"use --form spki, or give the certificate")
+			return errKeyAlone(request.Form)
 		}
 		leaves = append(leaves, next.Certificate)
 	}
@@ -53,12 +56,14 @@ func (p *Pinning) leaf(policy *gatewayv1.BackendTLSPolicy, request Request) erro
 		p.New = append(p.New, pin.OfCertificate(leaf))
 	}
 	p.New = sorted(p.New)
-	configMap, err := configMap(policy, request.ConfigMap, keyLeaf, leaves)
-	if err != nil {
+	if len(p.New) > maxCertificates {
+		return fmt.Errorf("there are %d different certificates, and at most %d are pinned in a policy: "+
+			"a new pod will not match; use --form ca", len(p.New), maxCertificates)
+	}
+	if err := p.bundle(policy, request.ConfigMap, keyLeaf, leaves); err != nil {
 		return err
 	}
-	p.ConfigMap = configMap
-	p.Edit.set(OptionCertificates, "configmap/"+configMap.Name+":"+keyLeaf)
+	p.Edit.set(OptionCertificates, "configmap/"+p.ConfigMap.Name+":"+keyLeaf)
 	p.Edit.remove(OptionPins)
 	p.only(policy)
 	return nil
@@ -67,14 +72,17 @@ func (p *Pinning) leaf(policy *gatewayv1.BackendTLSPolicy, request Request) erro
 // ca writes the authorities that the endpoints present, as standard fields.
 func (p *Pinning) ca(policy *gatewayv1.BackendTLSPolicy, request Request) error {
 	if len(request.Next) > 0 {
-		return errors.New("--and-next: --form ca trusts whatever the authority issues next, leave it out")
+		return errors.New("--and-next: --form ca trusts whatever the authority issues next: leave --and-next out")
 	}
 	var authorities []*x509.Certificate
 	for _, live := range request.Live {
 		authority := live.Chain[len(live.Chain)-1]
 		if !authority.IsCA {
-			return fmt.Errorf("%s presents no CA certificate, only what it was issued: use --form leaf, "+
-				"or put the CA into a ConfigMap and name it in caCertificateRefs", live.Endpoint)
+			return fmt.Errorf("%s presents no certificate of a CA: use --form leaf, "+
+				"or put the CA into a ConfigMap and name that in caCertificateRefs", live.Endpoint)
+		}
+		if authority.CheckSignatureFrom(authority) != nil {
+			p.Partial = true
 		}
 		authorities = append(authorities, authority)
 	}
@@ -82,12 +90,10 @@ func (p *Pinning) ca(policy *gatewayv1.BackendTLSPolicy, request Request) error 
 	if err := verifies(policy, request, authorities); err != nil {
 		return err
 	}
-	configMap, err := configMap(policy, request.ConfigMap, keyCA, authorities)
-	if err != nil {
+	if err := p.bundle(policy, request.ConfigMap, keyCA, authorities); err != nil {
 		return err
 	}
-	p.ConfigMap = configMap
-	p.Edit.CARefs = []gatewayv1.LocalObjectReference{{Kind: "ConfigMap", Name: gatewayv1.ObjectName(configMap.Name)}}
+	p.Edit.CARefs = []gatewayv1.LocalObjectReference{{Kind: "ConfigMap", Name: gatewayv1.ObjectName(p.ConfigMap.Name)}}
 	p.Edit.DropWellKnown = true
 	p.Edit.remove(OptionPins, OptionPinsOnly, OptionCertificates)
 	return nil
@@ -106,13 +112,9 @@ func verifies(policy *gatewayv1.BackendTLSPolicy, request Request, authorities [
 			chain[i] = certificate.Raw
 		}
 		checks := verify.Verify(chain, trust, request.Now)
-		if verify.Accepts(checks) {
-			continue
-		}
-		for _, check := range checks {
-			if check.Outcome == verify.Fail {
-				return fmt.Errorf("%s does not verify against the CA it presents: %s", live.Endpoint, check.Message)
-			}
+		if i := slices.IndexFunc(checks, func(c verify.Check) bool { return c.Outcome == verify.Fail }); i >= 0 {
+			return fmt.Errorf("%s does not verify against the CA that it presents: %s; use --form spki, or repair that",
+				live.Endpoint, checks[i].Message)
 		}
 	}
 	return nil
@@ -136,28 +138,75 @@ func names(policy *gatewayv1.BackendTLSPolicy) []model.Name {
 	return wanted
 }
 
-// configMap is the object to write: the live one with the certificates
-// replaced, if it is ours, else a new one.
-func configMap(
+// bundle makes the ConfigMap: a new one, or the live one with what it holds of
+// ours replaced.
+func (p *Pinning) bundle(
 	policy *gatewayv1.BackendTLSPolicy, live *corev1.ConfigMap, key string, certificates []*x509.Certificate,
-) (*corev1.ConfigMap, error) {
+) error {
 	name := ConfigMapName(policy.Name)
-	if live != nil && live.Labels[labelManagedBy] != managedBy {
-		return nil, fmt.Errorf("configmap %s/%s exists and is not of this plugin (no label %s=%s): "+
-			"rename it, or choose another policy name with --policy-name",
-			live.Namespace, live.Name, labelManagedBy, managedBy)
+	if faults := validation.IsDNS1123Subdomain(name); len(faults) > 0 {
+		return fmt.Errorf("the name %q of the ConfigMap cannot be used: %s", name, strings.Join(faults, "; "))
 	}
-	var bundle strings.Builder
+	if live != nil && !Ours(live) {
+		return fmt.Errorf("configmap/%s exists and is not this plugin's (it has no label %s: %s): "+
+			"rename it and the references to it", live.Name, labelManagedBy, managedBy)
+	}
+	var text strings.Builder
 	for _, certificate := range certificates {
-		bundle.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
+		text.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}))
 	}
-	return &corev1.ConfigMap{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: policy.Namespace,
-			Name:      name,
-			Labels:    map[string]string{labelManagedBy: managedBy},
-		},
-		Data: map[string]string{key: bundle.String()},
-	}, nil
+	p.ConfigMap = &corev1.ConfigMap{
+		APIVersion: "v1", Kind: "ConfigMap",
+		Namespace: policy.Namespace,
+		Name:      name,
+		Labels:    map[string]string{labelManagedBy: managedBy},
+	}
+	if live != nil {
+		p.ConfigMap = live.DeepCopy()
+		p.ConfigMap.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}
+	}
+	if p.ConfigMap.Data == nil {
+		p.ConfigMap.Data = map[string]string{}
+	}
+	delete(p.ConfigMap.Data, keyLeaf)
+	delete(p.ConfigMap.Data, keyCA)
+	p.ConfigMap.Data[key] = text.String()
+	return nil
+}
+
+// BundleIn writes what a ConfigMap of ours holds into the text of the file that
+// has it. What its author added beside that stays.
+func BundleIn(content []byte, at manifest.Object, configMap *corev1.ConfigMap) ([]byte, error) {
+	place, err := placeOf(content, at)
+	if err != nil {
+		return nil, err
+	}
+	var set, removed []inplace.Change
+	for _, key := range [...]string{keyCA, keyLeaf} {
+		change := inplace.Change{Path: []string{"data", key}}
+		text, found := configMap.Data[key]
+		if !found {
+			removed = append(removed, change)
+			continue
+		}
+		change.Value = inplace.Text(text)
+		set = append(set, change)
+	}
+	return inplace.Apply(content, place, append(set, removed...))
+}
+
+// Refers says whether the policy refers to the ConfigMap that this package
+// makes for it.
+func Refers(policy *gatewayv1.BackendTLSPolicy) bool {
+	name := "configmap/" + ConfigMapName(policy.Name)
+	return slices.Contains(references(policy), name) ||
+		slices.ContainsFunc(elements(policy, OptionCertificates), func(reference string) bool {
+			object, _, _ := strings.Cut(reference, ":")
+			return object == name
+		})
+}
+
+// Ours says whether a ConfigMap was made by this package.
+func Ours(configMap *corev1.ConfigMap) bool {
+	return configMap != nil && configMap.Labels[labelManagedBy] == managedBy
 }

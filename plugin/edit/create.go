@@ -1,10 +1,14 @@
 package edit
 
 import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -19,57 +23,69 @@ type Create struct {
 	// carry, else NAME.NAMESPACE.svc.
 	Hostname string
 	Live     []Live
-	// WellKnown is PinnedOnly or System.
+	// WellKnown is PinnedOnly or System; none for a policy that gets
+	// caCertificateRefs.
 	WellKnown gatewayv1.WellKnownCACertificatesType
 }
 
 // Policy makes it. It has a sectionName whenever the Service has more than one
 // port, so that it says nothing about ports that nobody asked about.
-func (c Create) Policy() *gatewayv1.BackendTLSPolicy {
-	target := gatewayv1.LocalPolicyTargetReferenceWithSectionName{
-		LocalPolicyTargetReference: gatewayv1.LocalPolicyTargetReference{
-			Kind: "Service",
-			Name: gatewayv1.ObjectName(c.Service.Name),
-		},
+func (c Create) Policy() (*gatewayv1.BackendTLSPolicy, error) {
+	name := cmp.Or(c.Name, c.Service.Name)
+	if faults := validation.IsDNS1123Subdomain(name); len(faults) > 0 {
+		return nil, fmt.Errorf("--policy-name is %q: %s", name, strings.Join(faults, "; "))
 	}
-	if len(c.Service.Spec.Ports) > 1 {
-		section := gatewayv1.SectionName(c.Port.Name)
-		target.SectionName = &section
+	if c.Hostname != "" && !isHostname(c.Hostname) {
+		return nil, fmt.Errorf("--hostname is %q: want a DNS name in small letters, such as api.example.com", c.Hostname)
 	}
-	name := c.Name
-	if name == "" {
-		name = c.Service.Name
-	}
-	wellKnown := c.WellKnown
-	return &gatewayv1.BackendTLSPolicy{
-		TypeMeta:   metav1.TypeMeta{APIVersion: gatewayv1.GroupVersion.String(), Kind: "BackendTLSPolicy"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: c.Service.Namespace, Name: name},
+	policy := &gatewayv1.BackendTLSPolicy{
+		APIVersion: gatewayv1.GroupVersion.String(), Kind: "BackendTLSPolicy",
+		Namespace: c.Service.Namespace, Name: name,
 		Spec: gatewayv1.BackendTLSPolicySpec{
-			TargetRefs: []gatewayv1.LocalPolicyTargetReferenceWithSectionName{target},
+			TargetRefs: []gatewayv1.LocalPolicyTargetReferenceWithSectionName{{
+				Kind: "Service",
+				Name: gatewayv1.ObjectName(c.Service.Name),
+			}},
 			Validation: gatewayv1.BackendTLSPolicyValidation{
-				Hostname:                gatewayv1.PreciseHostname(c.hostname()),
-				WellKnownCACertificates: &wellKnown,
+				Hostname: gatewayv1.PreciseHostname(c.hostname()),
 			},
 		},
 	}
+	if len(c.Service.Spec.Ports) > 1 {
+		policy.Spec.TargetRefs[0].SectionName = new(gatewayv1.SectionName(c.Port.Name))
+	}
+	if c.WellKnown != "" {
+		policy.Spec.Validation.WellKnownCACertificates = new(c.WellKnown)
+	}
+	return policy, nil
 }
 
+// hostname is a name of a certificate only where every endpoint carries that
+// one alone, and it is a name: anybody can write anything into a certificate.
 func (c Create) hostname() string {
 	if c.Hostname != "" {
 		return c.Hostname
 	}
-	carried := map[string]struct{}{}
+	var carried []string
 	for _, live := range c.Live {
 		for _, name := range live.Chain[0].DNSNames {
-			carried[strings.ToLower(name)] = struct{}{}
-		}
-	}
-	if len(carried) == 1 {
-		for name := range carried {
-			if !strings.HasPrefix(name, "*") {
-				return name
+			if name = strings.ToLower(name); !slices.Contains(carried, name) {
+				carried = append(carried, name)
 			}
 		}
 	}
-	return c.Service.Name + "." + c.Service.Namespace + ".svc"
+	if len(carried) == 1 && isHostname(carried[0]) {
+		return carried[0]
+	}
+	return DefaultHostname(c.Service.Namespace, c.Service.Name)
+}
+
+// DefaultHostname is the name by which a Service is known within a cluster.
+func DefaultHostname(namespace, service string) string { return service + "." + namespace + ".svc" }
+
+// isHostname says whether a name can be a policy's hostname: a DNS name without
+// a wildcard, and no IP address (gateway-api, PreciseHostname).
+func isHostname(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err != nil && len(validation.IsDNS1123Subdomain(name)) == 0
 }

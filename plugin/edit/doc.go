@@ -1,5 +1,6 @@
-// Package edit turns a decision into changed objects: Pin, Unpin and
-// SkipVerify are pure functions from a policy and what the endpoints serve to
-// an Edit of a few fields, and File puts an Edit into a file with everything
-// else, comments included, left as it was. It asks nobody and shows nothing.
+// Package edit knows what pin, unpin and skip-verify change in a
+// BackendTLSPolicy and in the ConfigMap beside it. Deciding is pure, from the
+// policy and what its endpoints serve to an Edit; writing puts an Edit into the
+// text of a manifest and several files in place at once. It asks no endpoint
+// and no person.
 package edit

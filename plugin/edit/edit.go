@@ -9,6 +9,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/manifest"
+	"github.com/backendtls/backendtls/plugin/inplace"
 )
 
 // The option keys that this package writes.
@@ -25,6 +27,12 @@ const (
 // PinnedOnly is the wellKnownCACertificates of a policy that trusts pins
 // alone; every other implementation must refuse it.
 const PinnedOnly = gwapi.Prefix + "PinnedOnly"
+
+// The fields of spec.validation that this package writes.
+const (
+	fieldCARefs    = "caCertificateRefs"
+	fieldWellKnown = "wellKnownCACertificates"
+)
 
 // Edit is a change of one BackendTLSPolicy. It names every field it touches,
 // so that nothing else of the object, and nobody else's field, is.
@@ -78,12 +86,60 @@ func (e Edit) Apply(policy *gatewayv1.BackendTLSPolicy) *gatewayv1.BackendTLSPol
 	return after
 }
 
-// Changes says whether Apply would change the policy.
-func (e Edit) Changes(policy *gatewayv1.BackendTLSPolicy) bool {
-	after := e.Apply(policy)
-	return !maps.Equal(after.Spec.Options, policy.Spec.Options) ||
-		!slices.Equal(after.Spec.Validation.CACertificateRefs, policy.Spec.Validation.CACertificateRefs) ||
-		(after.Spec.Validation.WellKnownCACertificates == nil) != (policy.Spec.Validation.WellKnownCACertificates == nil)
+// In makes the change in the text of the file that holds the policy. Nothing
+// else in the text changes; an error that is an inplace.ErrUneditable says that
+// this is not possible.
+func (e Edit) In(content []byte, at manifest.Object) ([]byte, error) {
+	place, err := placeOf(content, at)
+	if err != nil {
+		return nil, err
+	}
+	return inplace.Apply(content, place, e.changes())
+}
+
+// changes lists what is set before what is removed, so that no mapping is empty
+// in between.
+func (e Edit) changes() []inplace.Change {
+	var set, removed []inplace.Change
+	for _, key := range slices.Sorted(maps.Keys(e.Options)) {
+		change := inplace.Change{Path: []string{"spec", "options", key}}
+		value := e.Options[key]
+		switch {
+		case value == nil:
+			removed = append(removed, change)
+			continue
+		case key == OptionPins:
+			change.Value = inplace.Words(strings.Fields(*value))
+		default:
+			change.Value = inplace.Text(*value)
+		}
+		set = append(set, change)
+	}
+	if e.CARefs != nil {
+		var references inplace.Objects
+		for _, reference := range e.CARefs {
+			references = append(references, inplace.Object{
+				{Name: "group", Text: string(reference.Group)},
+				{Name: "kind", Text: string(reference.Kind)},
+				{Name: "name", Text: string(reference.Name)},
+			})
+		}
+		set = append(set, inplace.Change{Path: []string{"spec", "validation", fieldCARefs}, Value: references})
+	}
+	if e.DropWellKnown {
+		removed = append(removed, inplace.Change{Path: []string{"spec", "validation", fieldWellKnown}})
+	}
+	return append(set, removed...)
+}
+
+// placeOf is where an object stands in the content.
+func placeOf(content []byte, at manifest.Object) (inplace.Place, error) {
+	documents := manifest.Documents(content)
+	if at.Document >= len(documents) {
+		return inplace.Place{}, fmt.Errorf("%s does not hold what was read from it: run the command again", at.Place())
+	}
+	document := documents[at.Document]
+	return inplace.Place{Start: document.Start, End: document.End, Item: at.Item}, nil
 }
 
 // option is the value of one of our options, "" if absent.
@@ -95,37 +151,4 @@ func option(policy *gatewayv1.BackendTLSPolicy, key string) string {
 func pinnedOnly(policy *gatewayv1.BackendTLSPolicy) bool {
 	wellKnown := policy.Spec.Validation.WellKnownCACertificates
 	return wellKnown != nil && *wellKnown == PinnedOnly
-}
-
-// Describe lists what changes, a line each: "+ KEY: VALUE" and "- KEY: VALUE".
-func (e Edit) Describe(policy *gatewayv1.BackendTLSPolicy) []string {
-	after := e.Apply(policy)
-	var lines []string
-	for _, key := range slices.Sorted(maps.Keys(e.Options)) {
-		old, had := policy.Spec.Options[gatewayv1.AnnotationKey(key)]
-		value, has := after.Spec.Options[gatewayv1.AnnotationKey(key)]
-		if had == has && old == value {
-			continue
-		}
-		if had {
-			lines = append(lines, fmt.Sprintf("- %s: %s", key, old))
-		}
-		if has {
-			lines = append(lines, fmt.Sprintf("+ %s: %s", key, value))
-		}
-	}
-	if old := policy.Spec.Validation.WellKnownCACertificates; old != nil && e.DropWellKnown {
-		lines = append(lines, fmt.Sprintf("- wellKnownCACertificates: %s", *old))
-	}
-	if e.CARefs == nil || slices.Equal(e.CARefs, policy.Spec.Validation.CACertificateRefs) {
-		return lines
-	}
-	for _, old := range policy.Spec.Validation.CACertificateRefs {
-		lines = append(lines, fmt.Sprintf("- caCertificateRefs: %s/%s", strings.ToLower(string(old.Kind)), old.Name))
-	}
-	for _, reference := range e.CARefs {
-		lines = append(lines,
-			fmt.Sprintf("+ caCertificateRefs: %s/%s", strings.ToLower(string(reference.Kind)), reference.Name))
-	}
-	return lines
 }

@@ -31,20 +31,20 @@ const (
 // Forms lists the forms, the default first.
 var Forms = []Form{FormSPKI, FormCertificate, FormLeaf, FormCA}
 
-// An option's value has at most 4096 characters; these many pins fit with
-// room for people to add comments' worth of their own.
+// The value of an option has at most 4096 characters. So many pins fit with a
+// blank between each.
 const (
 	maxSPKI         = 60
 	maxCertificates = 53
 )
 
-// distinctRefused is the number of endpoints from which on a key of its own
+// distinctRefused is the number of endpoints from which on a pin of its own
 // for each means that every new pod will bring another one.
 const distinctRefused = 3
 
 // Live is what one endpoint serves.
 type Live struct {
-	// Endpoint is its address or pod, for people.
+	// Endpoint is its address, for people.
 	Endpoint string
 	// Chain is what it presented, leaf first, never empty.
 	Chain []*x509.Certificate
@@ -56,9 +56,8 @@ type Request struct {
 	Live []Live
 	// Next are keys to trust before any endpoint serves them (--and-next).
 	Next []Next
-	// Current are the leaf pins that the policy enforces now, or would enforce
-	// without its mode; empty where it has none.
-	Current []pin.Pin
+	// Current is what the policy pins now.
+	Current Current
 	// ConfigMap is the live object of the name that the leaf and ca forms
 	// write, nil if there is none.
 	ConfigMap *corev1.ConfigMap
@@ -78,24 +77,26 @@ type Pinning struct {
 	// ConfigMap is to be written together with the policy; nil for the forms
 	// that need none.
 	ConfigMap *corev1.ConfigMap
-	// Old are the pins that were in force, New the ones that will be. For
-	// FormCA New is empty.
-	Old, New []pin.Pin
-	// KeyChange says that pins were in force and no endpoint matches any of
-	// them: whoever answers now is not who was pinned.
+	// New are the pins that will be in force; none for FormCA.
+	New []pin.Pin
+	// KeyChange says that something was pinned and no endpoint matches it:
+	// whoever answers now is not who was pinned.
 	KeyChange bool
-	// Breaks is when the first of the certificates expires: with a new
-	// certificate of a new key, the latest time at which the pin breaks.
+	// Breaks is when the first of the certificates expires: at the latest then
+	// an endpoint needs another one.
 	Breaks time.Time
+	// Partial says, for FormCA, that an authority was issued by another one,
+	// which no endpoint presents.
+	Partial bool
 }
 
 // Pin is the edit that makes the policy trust exactly what the endpoints serve
 // now, and Next.
 func Pin(policy *gatewayv1.BackendTLSPolicy, request Request) (Pinning, error) {
 	if len(request.Live) == 0 {
-		return Pinning{}, errors.New("no endpoint presented a certificate, there is nothing to pin")
+		return Pinning{}, errors.New("no endpoint presented a certificate: there is nothing to pin")
 	}
-	p := Pinning{Old: request.Current, KeyChange: keyChange(request), Breaks: breaks(request.Live)}
+	p := Pinning{KeyChange: request.Current.Differs(request.Live), Breaks: breaks(request.Live)}
 	var err error
 	switch request.Form {
 	case FormSPKI, FormCertificate:
@@ -105,26 +106,26 @@ func Pin(policy *gatewayv1.BackendTLSPolicy, request Request) (Pinning, error) {
 	case FormCA:
 		err = p.ca(policy, request)
 	default:
-		err = fmt.Errorf("--form %q: must be one of %s", request.Form, formNames())
+		err = CheckForm(request.Form)
 	}
 	return p, err
 }
 
-func formNames() string {
-	names := make([]string, len(Forms))
-	for i, form := range Forms {
-		names[i] = string(form)
+// CheckForm refuses what is no form.
+func CheckForm(form Form) error {
+	if slices.Contains(Forms, form) {
+		return nil
 	}
-	return strings.Join(names, ", ")
+	return fmt.Errorf("--form is %q: want spki, certificate, leaf or ca", string(form))
 }
 
 // pins writes the pins themselves.
 func (p *Pinning) pins(policy *gatewayv1.BackendTLSPolicy, request Request) error {
-	if err := distinctKeys(request.Live); err != nil {
+	if err := distinctRefusal(request); err != nil {
 		return err
 	}
 	for _, live := range request.Live {
-		p.New = append(p.New, ofForm(request.Form, live.Chain[0]))
+		p.New = append(p.New, PinOf(request.Form, live.Chain[0]))
 	}
 	for _, next := range request.Next {
 		switch {
@@ -133,8 +134,7 @@ func (p *Pinning) pins(policy *gatewayv1.BackendTLSPolicy, request Request) erro
 		case next.Certificate != nil:
 			p.New = append(p.New, pin.OfCertificate(next.Certificate))
 		default:
-			return errors.New("--and-next: --form certificate needs the next certificate, not only its key: " +
-				"use --form spki, or give the certificate")
+			return errKeyAlone(request.Form)
 		}
 	}
 	p.New = sorted(p.New)
@@ -143,17 +143,18 @@ func (p *Pinning) pins(policy *gatewayv1.BackendTLSPolicy, request Request) erro
 		limit = maxCertificates
 	}
 	if len(p.New) > limit {
-		return fmt.Errorf("%d different pins, at most %d fit into one policy: "+
+		return fmt.Errorf("there are %d different pins, and at most %d fit into a policy: "+
 			"a new pod will not match; use --form ca", len(p.New), limit)
 	}
-	texts := make([]string, len(p.New))
-	for i, one := range p.New {
-		texts[i] = one.String()
-	}
-	p.Edit.set(OptionPins, strings.Join(texts, " "))
+	p.Edit.set(OptionPins, join(p.New))
 	p.Edit.remove(OptionCertificates)
 	p.only(policy)
 	return nil
+}
+
+func errKeyAlone(form Form) error {
+	return fmt.Errorf("--and-next: --form %s needs the next certificate, not only its key: "+
+		"give the certificate, or use --form spki", form)
 }
 
 // only makes the policy trust nothing but the pins. PinnedOnly says so already.
@@ -165,35 +166,33 @@ func (p *Pinning) only(policy *gatewayv1.BackendTLSPolicy) {
 	p.Edit.set(OptionPinsOnly, "true")
 }
 
-func ofForm(form Form, leaf *x509.Certificate) pin.Pin {
-	if form == FormCertificate {
+// PinOf is the pin by which a form knows a leaf certificate.
+func PinOf(form Form, leaf *x509.Certificate) pin.Pin {
+	if form == FormCertificate || form == FormLeaf {
 		return pin.OfCertificate(leaf)
 	}
 	return pin.OfKey(leaf)
 }
 
-// distinctKeys refuses endpoints that each have a key of their own.
-func distinctKeys(live []Live) error {
-	keys := map[pin.Pin]struct{}{}
-	for _, endpoint := range live {
-		keys[pin.OfKey(endpoint.Chain[0])] = struct{}{}
+// distinctRefusal refuses endpoints that have a pin of their own each.
+func distinctRefusal(request Request) error {
+	endpoints := map[string]struct{}{}
+	pins, keys := map[pin.Pin]struct{}{}, map[pin.Pin]struct{}{}
+	for _, live := range request.Live {
+		endpoints[live.Endpoint] = struct{}{}
+		pins[PinOf(request.Form, live.Chain[0])] = struct{}{}
+		keys[pin.OfKey(live.Chain[0])] = struct{}{}
 	}
-	if len(live) >= distinctRefused && len(keys) == len(live) {
-		return fmt.Errorf("each of the %d endpoints serves a key of its own: "+
-			"a new pod will not match; use --form ca", len(live))
+	n := len(endpoints)
+	switch {
+	case n < distinctRefused || len(pins) < n:
+		return nil
+	case len(keys) < n:
+		return fmt.Errorf("each of the %d endpoints serves a certificate of its own, but not a key: "+
+			"a new pod will not match; use --form spki or --form ca", n)
+	default:
+		return fmt.Errorf("each of the %d endpoints serves a key of its own: a new pod will not match; use --form ca", n)
 	}
-	return nil
-}
-
-func keyChange(request Request) bool {
-	if len(request.Current) == 0 {
-		return false
-	}
-	return !slices.ContainsFunc(request.Live, func(live Live) bool {
-		return slices.ContainsFunc(request.Current, func(known pin.Pin) bool {
-			return known.Matches(live.Chain[0])
-		})
-	})
 }
 
 func breaks(live []Live) time.Time {
@@ -209,6 +208,14 @@ func breaks(live []Live) time.Time {
 func sorted(pins []pin.Pin) []pin.Pin {
 	slices.SortFunc(pins, pin.Compare)
 	return slices.Compact(pins)
+}
+
+func join(pins []pin.Pin) string {
+	texts := make([]string, len(pins))
+	for i, one := range pins {
+		texts[i] = one.String()
+	}
+	return strings.Join(texts, " ")
 }
 
 // distinct are the certificates, each once, in an order that does not depend

@@ -3,7 +3,6 @@ package edit
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -17,21 +16,23 @@ func Unpin(policy *gatewayv1.BackendTLSPolicy, drop []pin.Pin) (Edit, error) {
 		return unpinAll(policy)
 	}
 	var e Edit
+	name := "btlspolicy/" + policy.Name
+	if option(policy, OptionPins) == "" {
+		return e, fmt.Errorf("%s has no pins to remove one of", name)
+	}
 	known, err := pin.ParseList(option(policy, OptionPins))
 	if err != nil {
-		return e, fmt.Errorf("backendtlspolicy %s/%s, spec.options %s: %w", policy.Namespace, policy.Name, OptionPins, err)
+		return e, fmt.Errorf("%s, spec.options %s: %w", name, OptionPins, err)
 	}
 	for _, one := range drop {
 		if !slices.Contains(known, one) {
-			return e, fmt.Errorf("%s is not a pin of backendtlspolicy %s/%s; its pins are %s",
-				one, policy.Namespace, policy.Name, join(known))
+			return e, fmt.Errorf("%s is not a pin of %s; its pins are %s", one, name, join(known))
 		}
 	}
 	kept := slices.DeleteFunc(known, func(one pin.Pin) bool { return slices.Contains(drop, one) })
 	if len(kept) == 0 {
-		return e, fmt.Errorf("that would remove the last pin of backendtlspolicy %s/%s: "+
-			"leave the PIN out to go back to spec.validation, or `pin --replace` what is served now",
-			policy.Namespace, policy.Name)
+		return e, fmt.Errorf("the last pin of %s is not removed by itself: leave PIN out to go back to spec.validation, "+
+			"or pin what is served now with `pin --replace`", name)
 	}
 	e.set(OptionPins, join(kept))
 	return e, nil
@@ -40,21 +41,13 @@ func Unpin(policy *gatewayv1.BackendTLSPolicy, drop []pin.Pin) (Edit, error) {
 func unpinAll(policy *gatewayv1.BackendTLSPolicy) (Edit, error) {
 	var e Edit
 	if pinnedOnly(policy) {
-		return e, fmt.Errorf("backendtlspolicy %s/%s has no trust but its pins (wellKnownCACertificates: %s): "+
-			"give it caCertificateRefs or wellKnownCACertificates: System first, or `pin --form ca`",
-			policy.Namespace, policy.Name, PinnedOnly)
-	}
-	if option(policy, OptionPins) == "" && option(policy, OptionCertificates) == "" {
-		return e, fmt.Errorf("backendtlspolicy %s/%s has no pins", policy.Namespace, policy.Name)
+		return e, fmt.Errorf("btlspolicy/%s trusts nothing but its pins (%s is %s): "+
+			"use `pin --form ca`, or write caCertificateRefs or wellKnownCACertificates: System in its place first",
+			policy.Name, fieldWellKnown, PinnedOnly)
 	}
 	e.remove(OptionPins, OptionPinsOnly, OptionCertificates)
-	return e, nil
-}
-
-func join(pins []pin.Pin) string {
-	texts := make([]string, len(pins))
-	for i, one := range pins {
-		texts[i] = one.String()
+	if !e.Changes(policy) {
+		return e, fmt.Errorf("btlspolicy/%s has no pins", policy.Name)
 	}
-	return strings.Join(texts, " ")
+	return e, nil
 }
