@@ -100,7 +100,7 @@ func decodeHex(encoded string) ([]byte, error) {
 	var sum []byte
 	for octet := range strings.SplitSeq(encoded, ":") {
 		if len(octet) != 2 {
-			return nil, fmt.Errorf("not hex with colons: %s is not two digits", quote(octet))
+			return nil, fmt.Errorf("not hex with colons: byte %d is not two digits", len(sum)+1)
 		}
 		value, err := hex.DecodeString(octet)
 		if err != nil {
