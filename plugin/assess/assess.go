@@ -71,6 +71,9 @@ func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 		Rule:       path.Rule,
 		Hostnames:  untrusted.Texts(path.Hostnames),
 	}
+	if path.Ours {
+		described.ListenerFault = a.listenerFault(path)
+	}
 	decision := path.Policy
 	if decision == nil && !path.Ours {
 		decision = port.Strict.Policy

@@ -55,6 +55,7 @@ func heading(port cliv1alpha1.PortReference) string {
 
 // verdicts says each distinct verdict once, and what would fix it.
 func (d Detail) verdicts(p *page, paths []cliv1alpha1.Path) {
+	d.unserved(p, paths)
 	seen := map[string]bool{}
 	for _, path := range paths {
 		key := fmt.Sprint(path.Verdict.Result, path.Verdict.Status, path.Verdict.Reason, path.Verdict.Message)
@@ -69,6 +70,22 @@ func (d Detail) verdicts(p *page, paths []cliv1alpha1.Path) {
 		}
 		d.degraded(p, path.Policy)
 		fix(p, path.Verdict.Fix, d.Wide)
+	}
+}
+
+// unserved names the listeners to which nobody can connect.
+func (d Detail) unserved(p *page, paths []cliv1alpha1.Path) {
+	seen := map[string]bool{}
+	for _, path := range paths {
+		listener := qualified(path.Gateway, path.Service.Namespace) + " " + path.Listener
+		if path.ListenerFault == "" || seen[listener] {
+			continue
+		}
+		if len(seen) == 0 {
+			p.blank()
+		}
+		seen[listener] = true
+		p.wrapped("  "+d.Style.bad("NOT SERVED")+": ", 7, "listener "+listener+": "+path.ListenerFault)
 	}
 }
 
@@ -158,7 +175,7 @@ func (d Detail) routes(p *page, paths []cliv1alpha1.Path) {
 		table = append(table, []string{
 			qualified(path.Gateway, namespace) + " " + path.Listener,
 			fmt.Sprintf("%s rule %d", qualified(path.Route, namespace), path.Rule),
-			verdictCell(path.Verdict),
+			pathCell(path),
 			hostnames,
 		})
 	}

@@ -95,7 +95,10 @@ func modeCells(policy *cliv1alpha1.Policy) (mode, remaining string) {
 
 // verified is the verdict, with its age where it is the operator's.
 func verified(path cliv1alpha1.Path, now time.Time) string {
-	cell := verdictCell(path.Verdict)
+	cell := pathCell(path)
+	if cell == notServed {
+		return cell
+	}
 	asked := slices.ContainsFunc(path.Endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result != assess.NotProbed })
 	if asked || path.Verdict.Result != assess.Passes && path.Verdict.Result != assess.Fails {
 		return cell

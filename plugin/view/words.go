@@ -57,6 +57,17 @@ func verdictCell(verdict cliv1alpha1.Verdict) string {
 	return cell
 }
 
+// pathCell is what a request on the path gets: nothing, if its listener is down.
+func pathCell(path cliv1alpha1.Path) string {
+	if path.ListenerFault != "" {
+		return notServed
+	}
+	return verdictCell(path.Verdict)
+}
+
+// notServed stands for a listener to which nobody can connect.
+const notServed = "not served"
+
 // object is kind/name as people type it.
 func object(reference *cliv1alpha1.ObjectReference) string {
 	if reference == nil {

@@ -11,6 +11,9 @@ type Path struct {
 	Gateway *ObjectReference `json:"gateway,omitempty"`
 	// Listener is the listener of the Gateway.
 	Listener string `json:"listener,omitempty"`
+	// ListenerFault is why the listener serves nobody, whatever the verdict about
+	// the backend is, as the operator's status says it.
+	ListenerFault string `json:"listenerFault,omitempty"`
 	// Controller is the controllerName of the Gateway's class.
 	Controller string `json:"controller,omitempty"`
 	// Ours says whether backendtls programs this Gateway. Another controller
