@@ -65,7 +65,9 @@ func (v Verified) Print(w io.Writer, item cliv1alpha1.Verification) error {
 			subject += " in mode " + item.Policy.Mode.Enforced
 		}
 	}
-	if list := gateways(item); list != "" {
+	if list := gateways(item); list != "" && item.IgnoreMode && item.Policy != nil {
+		subject += ", on " + list
+	} else if list != "" {
 		subject += " on " + list
 	} else {
 		subject += ", which no route of ours leads to"
