@@ -30,7 +30,7 @@ arguments; the others complete the program when it is called by its own name.`,
   kubectl backendtls completion kubectl > ~/.local/bin/kubectl_complete-backendtls
   chmod +x ~/.local/bin/kubectl_complete-backendtls
 
-  # Complete "kubectl-backendtls" in this bash
+  # Complete "kubectl-backendtls" in this bash, which needs the package bash-completion
   source <(kubectl-backendtls completion bash)`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && slices.Contains(cmd.ValidArgs, args[0]) {
