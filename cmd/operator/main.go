@@ -10,6 +10,8 @@ import (
 )
 
 func main() {
+	// A log that nobody reads any more is no reason to stop serving.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := root().ExecuteContext(ctx)
 	stop()
