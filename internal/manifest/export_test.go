@@ -6,7 +6,7 @@ func ToJSON(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var values converter
+	values := converter{limit: maxObjectValues}
 	value, err := values.value(node, 0, false)
 	if err != nil {
 		return nil, err

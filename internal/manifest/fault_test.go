@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -102,19 +103,87 @@ func TestWhatIsTooMuchIsRefusedQuickly(t *testing.T) {
 	}
 	object := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 	for name, row := range map[string]struct{ data, want string }{
-		"aliases of aliases":      {laughs + object, "aliases stand for more than 100000 values; write them out"},
+		"aliases of aliases":      {laughs + object, "aliases stand for more than 40000 values; write them out"},
 		"merges of merges":        {strings.ReplaceAll(laughs, "a: &a [x,x,x,x,x,x,x,x,x]", "a: &a {x: y}") + object + "data: {<<: *i}\n", "aliases stand for"},
 		"deep nesting":            {object + "data: " + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "\n", "values are nested more than 100 deep"},
-		"absurdly deep nesting":   {object + "data: " + strings.Repeat("[", 1_000_000), "cannot be parsed: exceeded max depth"},
+		"absurdly deep nesting":   {object + "data: " + strings.Repeat("[", 100_000), "cannot be parsed: exceeded max depth"},
 		"deep JSON":               {`{"apiVersion":"v1","kind":"ConfigMap","metadata":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}", "values are nested more than 100 deep"},
 		"too many documents":      {strings.Repeat("---\na: b\n", manifest.MaxDocuments+1), "holds more than 20000 documents; split it"},
-		"a file that is too long": {strings.Repeat("# x\n", manifest.MaxFileSize/4+1), "is larger than 32 MiB; split it"},
+		"a long list":             {"a: [" + strings.Repeat("a,", manifest.MaxValues) + "a]\n", "holds more than 300000 values, all commas, colons and brackets counted; split it"},
+		"many comments":           {strings.Repeat("# a\n", manifest.MaxValues+1) + object, "holds more than 300000 values"},
+		"many empty documents":    {strings.Repeat("---\n", manifest.MaxValues+1), "holds more than 300000 values"},
+		"much JSON":               {"{\"a\":[" + strings.Repeat("1,", manifest.MaxValues) + "1]}", "holds more than 300000 values"},
+		"many values in UTF-16":   {"\xff\xfe" + strings.Repeat("-\x00\n\x00", manifest.MaxValues+1), "holds more than 300000 values"},
+		"a large object":          {object + "data: {k: [" + strings.Repeat("a,", 50_000) + "a]}\n", "the object holds more than 50000 values; split it"},
+		"aliases of long text":    {object + "data: {k: &a " + strings.Repeat("a", 100_000) + ", l: [" + strings.Repeat("*a,", 20) + "]}\n", "aliases stand for more than 1 MiB of text; write it out"},
+		"an object of long text":  {object + "data: {k: " + strings.Repeat("a", 3<<20) + "}\n", "the object holds more than 3 MiB of text; split it"},
+		"tag directives":          {strings.Repeat("%TAG !a! b\n", 101), "holds more than 100 lines that begin with %"},
+		"merges without an end":   {binaryMerges(64) + "<<: *x64\nkind: Gateway\n", "the Gateway has no apiVersion"},
+		"a large policy":          {policyOf("{a: b}"), "the object holds more than 10000 values; split it"},
+		"too many faults":         {strings.Repeat(routeOf("1")+"---\n", 6), "has more than 10000 faults in its objects"},
+		"too many list items":     {policyOf("{}"), "spec.targetRefs: Too many: 9000: must have at most 16 items"},
+		"a file that is too long": {strings.Repeat("# x\n", manifest.MaxFileSize/4+1), "is larger than 8 MiB; split it"},
 		"too many items":          {"apiVersion: v1\nkind: List\nitems:\n" + strings.Repeat("- {}\n", manifest.MaxDocuments+1), "holds more than 20000 items; split it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, problems := manifest.Parse([]manifest.File{{Path: "a.yaml", Data: []byte(row.data)}})
 			if len(problems) != 1 || !strings.HasPrefix(problems[0].Message, row.want) {
 				t.Fatalf("problems %.300v, want %s", problems, row.want)
+			}
+		})
+	}
+}
+
+// binaryMerges are mappings of which each merges the one before twice.
+func binaryMerges(n int) string {
+	text := "x0: &x0 {a: b}\n"
+	for i := range n {
+		text += fmt.Sprintf("x%d: &x%d {<<: [*x%d, *x%d]}\n", i+1, i+1, i, i)
+	}
+	return text
+}
+
+// policyOf targets the same 9000 times.
+func policyOf(target string) string {
+	return "apiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {name: a}\nspec: {targetRefs: [" +
+		strings.TrimSuffix(strings.Repeat(target+",", 9_000), ",") + "],\n" +
+		"  validation: {hostname: a, wellKnownCACertificates: System}}\n"
+}
+
+// routeOf matches a header of many, again and again.
+func routeOf(header string) string {
+	headers := strings.TrimSuffix(strings.Repeat(header+",", 16), ",")
+	matches := strings.TrimSuffix(strings.Repeat("{headers: ["+headers+"]},", 32), ",")
+	return "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: a}\nspec: {rules: [" +
+		strings.TrimSuffix(strings.Repeat("{matches: ["+matches+"]},", 8), ",") + "]}\n"
+}
+
+// TestTheWorstFilesWithinTheLimitsStayCheap counts every byte that is ever
+// allocated, which is more than what is in use at any time.
+func TestTheWorstFilesWithinTheLimitsStayCheap(t *testing.T) {
+	object := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: "
+	const count, most = manifest.MaxValues - 100, 300 << 20
+	for name, data := range map[string]string{
+		"an ignored list":              "a: [" + strings.Repeat("a,", count) + "a]\n",
+		"keys without values":          "a: {" + strings.Repeat("a,", count) + "a}\n",
+		"question marks":               strings.Repeat("? a\n", count),
+		"pairs":                        "a: [" + strings.Repeat("a: ,", count/2) + "a]\n",
+		"comments":                     "a: [" + strings.Repeat("a,#\n", count/2) + "a]\n",
+		"JSON":                         `{"a":[` + strings.Repeat("1,", count) + "1]}",
+		"objects of the largest size":  strings.Repeat(object+"{k: ["+strings.Repeat("a,", 49_000)+"a]}\n---\n", 6),
+		"policies of the largest size": strings.Repeat(policyOf("1")+"---\n", 6),
+		"text of the largest size":     object + "{k: \"" + strings.Repeat("<", 3<<20-200) + "\"}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			parsed := manifest.ParseFile(manifest.File{Path: "a.yaml", Data: []byte(data)})
+			runtime.ReadMemStats(&after)
+			if parsed.Unusable() {
+				t.Fatalf("refused: %s; the test is about what is read", parsed.Problems[0])
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > most {
+				t.Errorf("took %d MiB of memory, want at most %d", took>>20, most>>20)
 			}
 		})
 	}

@@ -148,5 +148,13 @@ func (d *definition) apiVersion(version string) string {
 	return d.group + "/" + version
 }
 
+// maxValues is how large an object of the kind may be.
+func (d *definition) maxValues() int {
+	if d.plural == "" {
+		return maxObjectValues
+	}
+	return maxResourceValues
+}
+
 // reads says whether objects of that version are accepted.
 func (d *definition) reads(version string) bool { return slices.Contains(d.versions, version) }

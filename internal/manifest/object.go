@@ -63,6 +63,8 @@ type document struct {
 	node       *yaml.Node
 	content    map[string]any
 	object     Object
+	// faults is how many there are, Problems names the first ones.
+	faults int
 }
 
 // ignoredMetadata are the fields that a server fills in. They stand in
@@ -145,7 +147,7 @@ func (d *document) finish() error {
 			errs = append(errs, d.definition.check(value)...)
 		}
 	}
-	d.object.Value = value
+	d.object.Value, d.faults = value, len(errs)
 	if len(errs) > 0 {
 		d.object.Value = salvaged
 		d.report(errs)
@@ -192,22 +194,32 @@ func unknownFields(err error) field.ErrorList {
 	return errs
 }
 
+// report takes the first problems. There may be one with every value of a large
+// file, so that nothing is done for those beyond.
 func (d *document) report(errs field.ErrorList) {
+	mistyped := map[string]bool{}
+	for _, err := range errs {
+		if isMistyped(err) {
+			mistyped[err.Field] = true
+		}
+	}
 	seen := map[string]bool{}
 	for _, err := range errs {
-		sameField := func(other *field.Error) bool { return other.Field == err.Field && isMistyped(other) }
-		if !isMistyped(err) && slices.ContainsFunc(errs, sameField) {
+		if !isMistyped(err) && mistyped[err.Field] {
 			continue // What else is wrong with it follows from the type.
 		}
-		problem := Problem{
-			File: d.object.File, Line: locate(d.node, err.Field), Class: Invalid, Object: d.object.Key,
-			Message: sentence(err),
-		}
-		if seen[problem.Message] || len(d.object.Problems) == maxProblems {
+		message := sentence(err)
+		if seen[message] {
 			continue
 		}
-		seen[problem.Message] = true
-		d.object.Problems = append(d.object.Problems, problem)
+		if len(d.object.Problems) == maxProblems {
+			break
+		}
+		seen[message] = true
+		d.object.Problems = append(d.object.Problems, Problem{
+			File: d.object.File, Line: locate(d.node, err.Field), Class: Invalid, Object: d.object.Key,
+			Message: message,
+		})
 	}
 	sortProblems(d.object.Problems)
 }

@@ -79,11 +79,16 @@ type reader struct {
 	// current is the document that is being read.
 	current readDocument
 	values  converter
+	// faults counts those of all objects.
+	faults int
 }
 
 func (r *reader) read() error {
 	if len(r.file.Data) > MaxFileSize {
 		return fmt.Errorf("is larger than %d MiB; split it", MaxFileSize>>20)
+	}
+	if err := weigh(r.file.Data); err != nil {
+		return err
 	}
 	documents := Documents(r.file.Data)
 	if len(documents) > MaxDocuments {
@@ -192,7 +197,7 @@ func (r *reader) list(items *yaml.Node, document int, gvk schema.GroupVersionKin
 
 // object reads an object of a kind that is ours to read.
 func (r *reader) object(node *yaml.Node, index, item int, definition *definition, version string) error {
-	content, err := r.values.object(node)
+	content, err := r.values.object(node, definition.maxValues())
 	if err != nil {
 		return err
 	}
@@ -205,6 +210,9 @@ func (r *reader) object(node *yaml.Node, index, item int, definition *definition
 			definition.apiVersion(version), APIVersion(definition.kind)))
 	} else if err := d.finish(); err != nil {
 		return err
+	}
+	if r.faults += d.faults; r.faults > maxFaults {
+		return faultf(node.Line, "has more than %d faults in its objects", maxFaults)
 	}
 	r.current.objects = append(r.current.objects, d.object)
 	return nil
@@ -225,7 +233,7 @@ func (r *reader) identified(
 // misnamed reads an object whose kind or group is a slip: an invalid one of the
 // kind that is meant, so that what it decides about trust is not overlooked.
 func (r *reader) misnamed(node *yaml.Node, index, item int, meant *definition, gvk schema.GroupVersionKind) error {
-	content, err := r.values.object(node)
+	content, err := r.values.object(node, meant.maxValues())
 	if err != nil {
 		return err
 	}
@@ -266,39 +274,47 @@ func identity(node *yaml.Node, implied schema.GroupVersionKind) (gvk schema.Grou
 
 // child is the value of a key of a mapping, its own before a merged one; nil
 // if it has none.
-func child(node *yaml.Node, key string) *yaml.Node { return childAt(node, key, 0) }
+func child(node *yaml.Node, key string) *yaml.Node {
+	return (&finder{key: key, seen: map[*yaml.Node]bool{}}).in(node)
+}
 
-func childAt(node *yaml.Node, key string, depth int) *yaml.Node {
+// finder looks for a key. Merge keys may lead to one mapping on very many ways
+// and in circles, so that it looks into each mapping once.
+type finder struct {
+	key  string
+	seen map[*yaml.Node]bool
+}
+
+func (f *finder) in(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	if depth > maxDepth {
+	if node.Kind != yaml.MappingNode || f.seen[node] {
 		return nil
 	}
+	f.seen[node] = true
 	var merged *yaml.Node
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		name, value := node.Content[i], node.Content[i+1]
 		switch {
-		case node.Kind != yaml.MappingNode:
-			return nil
-		case name.Value == key && value.Kind == yaml.AliasNode:
+		case name.Value == f.key && value.Kind == yaml.AliasNode:
 			return value.Alias
-		case name.Value == key:
+		case name.Value == f.key:
 			return value
 		case merged == nil && name.ShortTag() == yaml.MergeTag:
-			merged = mergedChild(value, key, depth+1)
+			merged = f.merged(value)
 		}
 	}
 	return merged
 }
 
-// mergedChild looks in what a merge key names: one mapping, or a list of them.
-func mergedChild(node *yaml.Node, key string, depth int) *yaml.Node {
+// merged looks in what a merge key names: one mapping, or a list of them.
+func (f *finder) merged(node *yaml.Node) *yaml.Node {
 	if node.Kind != yaml.SequenceNode {
-		return childAt(node, key, depth)
+		return f.in(node)
 	}
 	for _, from := range node.Content {
-		if found := childAt(from, key, depth); found != nil {
+		if found := f.in(from); found != nil {
 			return found
 		}
 	}

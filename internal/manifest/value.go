@@ -12,9 +12,15 @@ import (
 // converter makes of YAML nodes what kubectl would send to an API server:
 // maps, slices, strings, bools, int64 and float64. One converter serves one
 // file, whose aliases share one allowance.
-type converter struct{ aliased int }
+type converter struct {
+	// values and text are the size of the present object, limit is the most values
+	// that it may have.
+	values, text, limit  int
+	aliased, aliasedText int
+}
 
-func (c *converter) object(node *yaml.Node) (map[string]any, error) {
+func (c *converter) object(node *yaml.Node, limit int) (map[string]any, error) {
+	c.values, c.text, c.limit = 0, 0, limit
 	value, err := c.value(node, 0, false)
 	if err != nil {
 		return nil, err
@@ -30,10 +36,8 @@ func (c *converter) value(node *yaml.Node, depth int, aliased bool) (any, error)
 	if depth > maxDepth {
 		return nil, faultf(node.Line, "values are nested more than %d deep", maxDepth)
 	}
-	if aliased {
-		if c.aliased++; c.aliased > maxAliased {
-			return nil, faultf(node.Line, "aliases stand for more than %d values; write them out", maxAliased)
-		}
+	if err := c.count(node, aliased); err != nil {
+		return nil, err
 	}
 	switch node.Kind {
 	case yaml.AliasNode:
@@ -57,6 +61,27 @@ func (c *converter) value(node *yaml.Node, depth int, aliased bool) (any, error)
 	}
 }
 
+// count adds a value or a key to what was seen, and refuses what is too much.
+func (c *converter) count(node *yaml.Node, aliased bool) error {
+	c.values++
+	c.text += len(node.Value)
+	if aliased {
+		c.aliased++
+		c.aliasedText += len(node.Value)
+	}
+	switch {
+	case c.values > c.limit:
+		return faultf(node.Line, "the object holds more than %d values; split it", c.limit)
+	case c.aliased > maxAliased:
+		return faultf(node.Line, "aliases stand for more than %d values; write them out", maxAliased)
+	case c.aliasedText > maxAliasedText:
+		return faultf(node.Line, "aliases stand for more than %d MiB of text; write it out", maxAliasedText>>20)
+	case c.text > maxObjectText:
+		return faultf(node.Line, "the object holds more than %d MiB of text; split it", maxObjectText>>20)
+	}
+	return nil
+}
+
 func (c *converter) mapping(node *yaml.Node, depth int, aliased bool) (map[string]any, error) {
 	object := make(map[string]any, len(node.Content)/2)
 	var merged []map[string]any
@@ -69,6 +94,9 @@ func (c *converter) mapping(node *yaml.Node, depth int, aliased bool) (map[strin
 			}
 			merged = append(merged, maps...)
 			continue
+		}
+		if err := c.count(keyNode, aliased); err != nil {
+			return nil, err
 		}
 		name, err := keyName(keyNode)
 		if err != nil {
