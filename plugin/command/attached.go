@@ -3,9 +3,9 @@ package command
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/plugin/collect"
 )
@@ -67,17 +67,26 @@ func (o *Options) targetOf(s *subject) string {
 	return serviceName(s.port)
 }
 
-// appProtocol is how to keep the port from ever being spoken to in plaintext:
-// the place of the Service, and the one-line patch; "" where appProtocol is set.
-func appProtocol(world *collect.World, port collect.Port) (place, patch string) {
-	if set := port.Spec.AppProtocol; set != nil && *set != "" {
-		return "", ""
+// exposed are the ports of the Service of the subject that are spoken to in
+// plaintext where no policy decides about them, because they have no
+// appProtocol.
+func (s *subject) exposed() []string {
+	var numbers []string
+	for _, port := range s.ports {
+		if set := port.Spec.AppProtocol; port.Service == s.port.Service && (set == nil || *set == "") {
+			numbers = append(numbers, strconv.Itoa(int(port.Spec.Port)))
+		}
 	}
-	place = serviceName(port)
-	key := gwapi.KeyOf(gwapi.KindService, port.Service.Namespace, port.Service.Name)
-	if places := world.Set.Places(key); len(places) > 0 {
-		place += " in " + places[0].Place()
+	return numbers
+}
+
+// appProtocolPatch is the one-line patch that keeps ports from ever being spoken
+// to in plaintext.
+func (s *subject) appProtocolPatch(ports []string) string {
+	entries := make([]string, len(ports))
+	for i, port := range ports {
+		entries[i] = `{"port":` + port + `,"appProtocol":"https"}`
 	}
-	return place, fmt.Sprintf(`kubectl patch -n %s svc/%s -p '{"spec":{"ports":[{"port":%d,"appProtocol":"https"}]}}'`,
-		port.Service.Namespace, port.Service.Name, port.Spec.Port)
+	return fmt.Sprintf(`kubectl patch -n %s %s -p '{"spec":{"ports":[%s]}}'`,
+		s.port.Service.Namespace, serviceName(s.port), strings.Join(entries, ","))
 }

@@ -19,6 +19,9 @@ import (
 // commit writes the files of a draft, or prints the manifest where that was
 // not asked for. Done is what to say of the policy afterwards: "pinned".
 func (o *Options) commit(d *draft, f *WriteFlags, done string) error {
+	if !d.changes() {
+		done = "unchanged"
+	}
 	if f.writes() {
 		if err := edit.Write(d.files); err != nil {
 			return err
@@ -32,7 +35,7 @@ func (o *Options) commit(d *draft, f *WriteFlags, done string) error {
 		return err
 	}
 	switch {
-	case f.writes():
+	case f.writes() || !d.changes():
 	case f.DryRun == dryRunClient:
 		o.note("A dry run: nothing was written.")
 	default:
@@ -120,16 +123,19 @@ func (o *Options) note(format string, args ...any) {
 
 // change starts what a verb shows before it asks.
 func (o *Options) change(d *draft) *view.Change {
-	return &view.Change{Style: view.NewStyle(printers.AllowsColorOutput(o.ErrOut)), Now: d.world.Snapshot.Now}
+	onStderr := *o
+	onStderr.Out = o.ErrOut
+	return &view.Change{Style: onStderr.Style(), Now: d.world.Snapshot.Now}
 }
 
 // showChanges lists what the draft changes.
 func showChanges(shown *view.Change, d *draft) {
 	var lines []view.Line
-	title, rest := "CHANGES", fmt.Sprintf("to btlspolicy/%s in %s", d.policy.Name, d.written())
-	base := d.policy
+	// The policy's file is the last one staged.
+	file := d.files[len(d.files)-1].Path
+	title, rest := "CHANGES", fmt.Sprintf("to btlspolicy/%s in %s", d.policy.Name, file)
 	if d.created {
-		title, rest = "NEW", fmt.Sprintf("btlspolicy/%s in %s", d.policy.Name, d.written())
+		title, rest = "NEW", fmt.Sprintf("btlspolicy/%s in %s", d.policy.Name, file)
 		target := string(d.policy.Spec.TargetRefs[0].Name)
 		if section := d.policy.Spec.TargetRefs[0].SectionName; section != nil {
 			target += " port " + string(*section)
@@ -140,13 +146,15 @@ func showChanges(shown *view.Change, d *draft) {
 			lines = append(lines, view.Line{Sign: "+", Field: "wellKnownCACertificates", Value: string(*wellKnown)})
 		}
 	}
-	for _, difference := range d.edit.Differences(base) {
+	for _, difference := range d.edit.Differences(d.policy) {
 		lines = append(lines, view.Line{
 			Sign: string(difference.Sign), Field: difference.Field, Value: difference.Value,
 		})
 	}
 	if d.configMap != nil {
-		lines = append(lines, view.Line{Sign: "+", Field: "configmap", Value: d.configMap.Name})
+		lines = append(lines, view.Line{
+			Sign: "+", Field: "configmap/" + d.configMap.Name, Value: "in " + d.files[0].Path,
+		})
 	}
 	shown.Section(title, rest, lines)
 }

@@ -52,9 +52,6 @@ func (d *draft) preview() error {
 	// refers to what is not there.
 	if d.configMap != nil {
 		key := gwapi.KeyOf(gwapi.KindConfigMap, d.configMap.Namespace, d.configMap.Name)
-		if fault, broken := d.world.Snapshot.Faults[key]; broken {
-			return fmt.Errorf("%s cannot be changed before it is repaired: %s", key, fault)
-		}
 		if err := d.stage(key, d.configMap, d.editConfigMap); err != nil {
 			return err
 		}

@@ -30,7 +30,8 @@ type answers struct {
 // seen would not be trusted, and a pod that was only slow would be refused from
 // then on.
 func (o *Options) fetch(ctx context.Context, f *ProbeFlags, ports []collect.Port) (*answers, error) {
-	a := &answers{serverName: f.ServerName}
+	asked := *f
+	a := &answers{serverName: asked.ServerName}
 	if len(f.Addresses) > 0 && len(ports) > 1 {
 		return nil, fmt.Errorf("--address replaces the endpoints of one port, but btlspolicy/%s decides about %d: "+
 			"give each a policy of its own, with sectionName", ports[0].Policy.Name, len(ports))
@@ -43,15 +44,15 @@ func (o *Options) fetch(ctx context.Context, f *ProbeFlags, ports []collect.Port
 		return nil, err
 	}
 	var silent []string
-	asked := 0
+	count := 0
 	for _, port := range a.ports {
 		if len(port.Endpoints) == 0 {
 			return nil, fmt.Errorf("%s has no ready endpoint in its EndpointSlices: --address HOST:PORT names one to ask",
 				service(port))
 		}
 		for _, endpoint := range port.Endpoints {
-			asked++
-			seen := a.observations[tunnel.Job{Endpoint: endpoint, SNI: f.ServerName(port)}.Question()]
+			count++
+			seen := a.observations[tunnel.Job{Endpoint: endpoint, SNI: a.serverName(port)}.Question()]
 			chain, err := parseChain(seen.Chain)
 			switch {
 			case err != nil:
@@ -65,7 +66,7 @@ func (o *Options) fetch(ctx context.Context, f *ProbeFlags, ports []collect.Port
 	}
 	if len(silent) > 0 {
 		return nil, fmt.Errorf("%d of %s gave no certificate and would be refused from now on: repair that first (%s)",
-			len(silent), endpoints(asked), strings.Join(silent, "; "))
+			len(silent), endpoints(count), strings.Join(silent, "; "))
 	}
 	return a, nil
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/target"
 )
@@ -120,10 +120,15 @@ func (o *pinOptions) run(ctx context.Context, cmd *cobra.Command, arg string) er
 	if err != nil {
 		return err
 	}
-	pinning, err := edit.Pin(d.policy, edit.Request{
-		Form: o.kind(), Live: seen.live, Next: next, Current: s.current(),
-		ConfigMap: s.configMap(d), Now: s.world.Snapshot.Now,
-	})
+	request := edit.Request{
+		Form: o.kind(), Live: seen.live, Next: next, Current: s.current(), Now: s.world.Snapshot.Now,
+	}
+	if o.kind() == edit.FormLeaf || o.kind() == edit.FormCA {
+		if request.ConfigMap, err = s.configMap(d); err != nil {
+			return err
+		}
+	}
+	pinning, err := edit.Pin(d.policy, request)
 	if err != nil {
 		return err
 	}
@@ -209,11 +214,15 @@ func (s *subject) current() edit.Current {
 	return edit.CurrentOf(s.policy, nil, true)
 }
 
-// configMap is the live ConfigMap of the name that the draft may write.
-func (s *subject) configMap(d *draft) *corev1.ConfigMap {
-	name := types.NamespacedName{Namespace: d.policy.Namespace, Name: edit.ConfigMapName(d.policy.Name)}
-	live, _ := s.world.Snapshot.ConfigMaps.Get(name)
-	return live
+// configMap is the live ConfigMap of the name that the draft may write, nil if
+// there is none.
+func (s *subject) configMap(d *draft) (*corev1.ConfigMap, error) {
+	key := gwapi.KeyOf(gwapi.KindConfigMap, d.policy.Namespace, edit.ConfigMapName(d.policy.Name))
+	if fault, broken := s.world.Snapshot.Faults[key]; broken {
+		return nil, fmt.Errorf("configmap/%s cannot be changed before it is repaired: %s", key.Name, fault)
+	}
+	live, _ := s.world.Snapshot.ConfigMaps.Get(key.NamespacedName())
+	return live, nil
 }
 
 // confirm asks. A key change wants the name typed, or --replace; --yes alone

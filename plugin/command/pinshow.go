@@ -2,8 +2,10 @@ package command
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/edit"
@@ -44,6 +46,24 @@ func (o *pinOptions) served(shown *view.Change, s *subject, seen *answers) {
 			return leaf.SPKISHA256
 		})
 	}
+}
+
+// mode is the one that is, or may come, in force on a Gateway; Standard if none
+// is.
+func (s *subject) mode() model.Mode {
+	for _, port := range s.ports {
+		for _, path := range port.Paths {
+			if path.Policy == nil {
+				continue
+			}
+			switch path.Policy.State {
+			case model.ModeActive, model.ModeAnnounced, model.ModeNotStarted:
+				return path.Policy.Requested
+			case model.ModeNone, model.ModeExpired, model.ModeRefused:
+			}
+		}
+	}
+	return model.Standard
 }
 
 // pinned is what is pinned now, as the policy says it where it cannot be read.
@@ -109,6 +129,9 @@ func breaks(form edit.Form, pinning edit.Pinning, now time.Time) string {
 
 // advise names what is easily forgotten.
 func (o *pinOptions) advise(shown *view.Change, s *subject, d *draft, pinning edit.Pinning) {
+	if mode := s.mode(); mode == model.InsecureSkipVerification {
+		shown.Say("Mode %s is asked for: pins do not count while it is in force. `skip-verify off` ends it.", mode)
+	}
 	if pinning.Partial {
 		shown.Say("The CA that is presented was issued by another one. Envoy accepts that; for implementations that do " +
 			"not, put the root into the ConfigMap.")
@@ -117,20 +140,20 @@ func (o *pinOptions) advise(shown *view.Change, s *subject, d *draft, pinning ed
 		shown.Say("The endpoints were asked with server name %s, but Envoy sends %s: what they serve for that may differ.",
 			o.probe.SNI, d.policy.Spec.Validation.Hostname)
 	}
-	if configMap := s.configMap(d); edit.Ours(configMap) && !edit.Refers(d.after) {
+	if configMap, err := s.configMap(d); err == nil && edit.Ours(configMap) && !edit.Refers(d.after) {
 		shown.Say("configmap/%s is not used any more and can be removed.", configMap.Name)
 	}
 	if d.created && s.world.Directory() != s.world.Source {
 		shown.Say("With -f %s nobody reads %s: use -f %s from now on.", s.world.Source, d.written(), s.world.Directory())
 	}
-	for _, port := range s.ports {
-		place, patch := appProtocol(s.world, port)
-		if patch == "" {
-			continue
+	if ports := s.exposed(); len(ports) > 0 {
+		place := serviceName(s.port)
+		if places := s.world.Set.Places(s.port.Service); len(places) > 0 {
+			place += " in " + places[0].Place()
 		}
-		shown.Say("Without a policy port %d is spoken to in plaintext. So that deleting the policy can never lead to that, "+
-			"give the port `appProtocol: https` (%s), which is this patch in a cluster. Not where GKE's own gateway serves "+
-			"the Service: there the same line turns on TLS that verifies nothing.", port.Spec.Port, place)
-		shown.Add(patch)
+		shown.Say("So that deleting the policy can never lead to plaintext, give port %s of %s the line "+
+			"`appProtocol: https`; in a cluster this patch does that. Not where GKE's own gateway serves the Service: "+
+			"there the same line turns on TLS that verifies nothing.", strings.Join(ports, " and port "), place)
+		shown.Add(s.appProtocolPatch(ports))
 	}
 }

@@ -54,7 +54,7 @@ func (o *skipOptions) off(ctx context.Context, cmd *cobra.Command, arg string) e
 		return err
 	}
 	if policy == nil {
-		o.note("%s has no mode: verification is as written already.", reference)
+		o.note("%s has no mode to end.", reference)
 		return nil
 	}
 	d := &draft{world: world, policy: policy, closing: true, edit: edit.SkipVerifyOff()}
@@ -62,7 +62,7 @@ func (o *skipOptions) off(ctx context.Context, cmd *cobra.Command, arg string) e
 		return err
 	}
 	if !d.changes() {
-		o.note("btlspolicy/%s has no mode: verification is as written already.", policy.Name)
+		o.note("btlspolicy/%s has no mode to end.", policy.Name)
 		return nil
 	}
 	shown := o.change(d)

@@ -15,6 +15,9 @@ import (
 
 // NewSkipVerify is `skip-verify`.
 func NewSkipVerify(base Options) *cobra.Command {
+	forms := func(cmd *cobra.Command) string {
+		return fmt.Sprintf("want `%s on TARGET` or `%[1]s off TARGET`", cmd.CommandPath())
+	}
 	cmd := &cobra.Command{
 		Use:   "skip-verify",
 		Short: "Weaken verification for a limited time, where the Gateway allows it, or end that",
@@ -26,12 +29,18 @@ and this long. It ends by itself, and SecurityDegraded in the policy's status
 says since when, until when and why. "off" always works.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%q: want `%s on TARGET` or `%[2]s off TARGET`", args[0], cmd.CommandPath())
+				return fmt.Errorf("%q: %s", args[0], forms(cmd))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.SetFlagErrorFunc(func(failed *cobra.Command, err error) error {
+		if failed == cmd {
+			return fmt.Errorf("%w: %s", err, forms(cmd))
+		}
+		return cmd.Parent().FlagErrorFunc()(failed, err)
+	})
 	cmd.AddCommand(newSkipVerifyOn(base), newSkipVerifyOff(base))
 	return cmd
 }

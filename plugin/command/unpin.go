@@ -73,7 +73,10 @@ func (o *unpinOptions) run(ctx context.Context, cmd *cobra.Command, arg string, 
 	if s.policy == nil {
 		return fmt.Errorf("%s has no policy, and so no pins", service(s.port))
 	}
-	if err := errors.Join(s.readable(), s.single(&o.Options, o.write.AllTargets)); err != nil {
+	if err := s.readable(); err != nil {
+		return err
+	}
+	if err := s.single(&o.Options, o.write.AllTargets); err != nil {
 		return err
 	}
 	d, err := s.draft(edit.Create{})
@@ -137,9 +140,9 @@ func (o *unpinOptions) foresee(ctx context.Context, shown *view.Change, d *draft
 	case out.asked == 0:
 		shown.Say("There is no endpoint to ask whether it would pass the changed policy.")
 	case len(out.failing) == 0:
-		shown.Say("Now %s of %d would pass the changed policy: all.", endpoints(out.passing), out.asked)
+		shown.Say("Every endpoint would pass the changed policy now (%s asked).", endpoints(out.asked))
 	default:
-		shown.Say("Now %d of %s would pass the changed policy:", out.passing, endpoints(out.asked))
+		shown.Say("%d of %s would not pass the changed policy now:", len(out.failing), endpoints(out.asked))
 		for _, line := range out.failing {
 			shown.Item(line)
 		}

@@ -94,7 +94,7 @@ func (d *draft) allowed(mode model.Mode) error {
 
 // outlook is how the endpoints would fare under the changed policy.
 type outlook struct {
-	asked, passing int
+	asked int
 	// failing says of each other one why it would not pass.
 	failing []string
 }
@@ -115,7 +115,6 @@ func (d *draft) foretell(ports []collect.Port, serverName func(collect.Port) str
 			checks := verify.Observed(observation, trust, d.world.Snapshot.Now)
 			i := slices.IndexFunc(checks, func(check verify.Check) bool { return check.Outcome == verify.Fail })
 			if i < 0 {
-				out.passing++
 				continue
 			}
 			out.failing = append(out.failing, fmt.Sprintf("%s: %s", endpoint.Address, checks[i].Message))

@@ -169,7 +169,10 @@ func (p *Pinning) bundle(
 		p.ConfigMap.Data = map[string]string{}
 	}
 	delete(p.ConfigMap.Data, keyLeaf)
-	delete(p.ConfigMap.Data, keyCA)
+	if !slices.Contains(references(policy), "configmap/"+name) {
+		// Else it is the CA to go back to once the leaves are unpinned.
+		delete(p.ConfigMap.Data, keyCA)
+	}
 	p.ConfigMap.Data[key] = text.String()
 	return nil
 }

@@ -18,7 +18,16 @@ type Change struct {
 	Style Style
 	Now   time.Time
 
-	page page
+	page *page
+}
+
+// section is the page, with a line between what it holds and what follows.
+func (c *Change) section() *page {
+	if c.page == nil {
+		c.page = c.Style.page()
+	}
+	c.page.blank()
+	return c.page
 }
 
 // Line is a line of a section: a sign, a field and its value.
@@ -30,9 +39,9 @@ func (c *Change) Served(items []cliv1alpha1.EndpointCertificate, pinOf func(cliv
 	if len(items) == 0 {
 		return
 	}
-	c.page.blank()
-	c.page.line(c.Style.bold(heading(items[0].Service)))
-	c.page.wrapped("  ", 2, fmt.Sprintf("%s asked %s with server name %s",
+	p := c.section()
+	p.line(c.Style.bold(heading(items[0].Service)))
+	p.wrapped("  ", 2, fmt.Sprintf("%s asked %s with server name %s",
 		plural(len(items), "endpoint"), via(items[0].Via), orNone(items[0].SNI)))
 	var pins []string
 	members := map[string][]cliv1alpha1.EndpointCertificate{}
@@ -52,12 +61,12 @@ func (c *Change) Served(items []cliv1alpha1.EndpointCertificate, pinOf func(cliv
 // group describes the endpoints that serve one pin, and every certificate that
 // they serve with it.
 func (c *Change) group(pin string, items []cliv1alpha1.EndpointCertificate) {
-	c.page.blank()
 	label := "KEY"
 	if strings.HasPrefix(pin, "cert-") {
 		label = "CERTIFICATE"
 	}
-	c.page.line(c.Style.bold(label), " ", pin, ", ", plural(len(items), "endpoint"))
+	p := c.section()
+	p.line(c.Style.bold(label), " ", pin, ", ", plural(len(items), "endpoint"))
 	var served []string
 	endpoints := map[string][]string{}
 	for _, item := range items {
@@ -78,8 +87,8 @@ func (c *Change) group(pin string, items []cliv1alpha1.EndpointCertificate) {
 		} else {
 			subject += ", issued by " + orNone(leaf.Issuer)
 		}
-		c.page.wrapped("  ", 2, strings.Join(endpoints[fingerprint], ", "))
-		c.page.rows(4, [][]string{
+		p.wrapped("  ", 2, strings.Join(endpoints[fingerprint], ", "))
+		p.rows(4, [][]string{
 			{"Subject:", subject},
 			{"Names:", orNone(strings.Join(leaf.SANs, ", "))},
 			{"Expires:", expiry(leaf.NotAfter.Time, c.Now) + ", on " + leaf.NotAfter.UTC().Format(time.RFC3339)},
@@ -89,14 +98,14 @@ func (c *Change) group(pin string, items []cliv1alpha1.EndpointCertificate) {
 
 // KeyChange shows old and new side by side.
 func (c *Change) KeyChange(pinned, served []string) {
-	c.page.blank()
-	c.page.line(c.Style.bad("KEY CHANGE"), ": no endpoint serves what is pinned now")
+	p := c.section()
+	p.line(c.Style.bad("KEY CHANGE"), ": no endpoint serves what is pinned now")
 	for _, side := range [...]struct {
 		label string
 		pins  []string
 	}{{"pinned", pinned}, {"served", served}} {
 		for _, pin := range side.pins {
-			c.page.line("  ", side.label, "  ", untrusted.Text(pin))
+			p.line("  ", side.label, "  ", untrusted.Text(pin))
 		}
 	}
 }
@@ -104,8 +113,8 @@ func (c *Change) KeyChange(pinned, served []string) {
 // Section is a title in capitals and the rest of the line, and lines with a
 // sign in front.
 func (c *Change) Section(title, rest string, lines []Line) {
-	c.page.blank()
-	c.page.wrapped(c.Style.bold(title)+" ", 2, untrusted.Text(rest))
+	p := c.section()
+	p.wrapped(c.Style.bold(title)+" ", 2, untrusted.Text(rest))
 	table := make([][]string, len(lines))
 	for i, line := range lines {
 		sign := line.Sign
@@ -117,13 +126,12 @@ func (c *Change) Section(title, rest string, lines []Line) {
 		}
 		table[i] = []string{sign + " " + untrusted.Text(line.Field), untrusted.Text(line.Value)}
 	}
-	c.page.rows(2, table)
+	p.rows(2, table)
 }
 
 // Say is a paragraph.
 func (c *Change) Say(format string, args ...any) {
-	c.page.blank()
-	c.page.wrapped("", 0, untrusted.Text(fmt.Sprintf(format, args...)))
+	c.section().wrapped("", 0, untrusted.Text(fmt.Sprintf(format, args...)))
 }
 
 // Item is a point under a paragraph.
@@ -135,9 +143,8 @@ func (c *Change) Add(line string) { c.page.line("  ", untrusted.Text(line)) }
 // Print writes the sections, and an empty line that sets them apart from what
 // follows.
 func (c *Change) Print(w io.Writer) error {
-	if c.page.text.Len() == 0 {
+	if c.page == nil {
 		return nil
 	}
-	c.page.blank()
-	return c.page.printTo(w)
+	return c.section().printTo(w)
 }
