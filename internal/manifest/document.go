@@ -110,6 +110,10 @@ func (d Document) afterMarker(chunk []byte) (rest []byte, line int) {
 	return chunk, d.Line
 }
 
+// unknownAnchor is the YAML library's error that holds a part of the file, which
+// may be a password that begins with an asterisk.
+var unknownAnchor = regexp.MustCompile(`unknown anchor '.*' referenced`)
+
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // syntax gives the YAML library's error the line within the file.
@@ -123,6 +127,8 @@ func (d Document) syntax(err error) *fault {
 			line += max(n, 1) - 1
 		}
 	}
+	message = unknownAnchor.ReplaceAllLiteralString(message,
+		"an alias has no anchor; put text that begins with * in quotes")
 	return faultf(line, "cannot be parsed: %s", message)
 }
 

@@ -160,7 +160,7 @@ func keyName(node *yaml.Node) (string, error) {
 	case int64:
 		return strconv.FormatInt(value, 10), nil
 	}
-	return "", faultf(node.Line, "the key %s must be a string; put it in quotes", node.Value)
+	return "", faultf(node.Line, "a key must be a string; put it in quotes")
 }
 
 // yaml11Bools are the words that YAML 1.1, and so kubectl, reads as booleans
@@ -180,7 +180,7 @@ func scalar(node *yaml.Node) (any, error) {
 	if isQuoted(node) {
 		return node.Value, nil
 	}
-	switch tag := node.ShortTag(); tag {
+	switch node.ShortTag() {
 	case "!!null":
 		return nil, nil //nolint:nilnil // null is a value.
 	case "!!str":
@@ -193,16 +193,17 @@ func scalar(node *yaml.Node) (any, error) {
 	case "!!bool", "!!int", "!!float":
 		return number(node)
 	default:
-		return nil, faultf(node.Line, "the tag %s is not supported", tag)
+		return nil, faultf(node.Line, "the value has a tag that is not supported; put text that begins with ! in quotes")
 	}
 }
 
 // number reads what is neither text nor null; integers beyond 64 bits become
-// floats, as they do in an API server.
+// floats, as they do in an API server. No message holds the value, nor anything
+// else that stands where a value does: it may be a password.
 func number(node *yaml.Node) (any, error) {
 	var value any
 	if err := node.Decode(&value); err != nil {
-		return nil, faultf(node.Line, "%q is no value of the tag %s", node.Value, node.ShortTag())
+		return nil, faultf(node.Line, "the value is none of the tag %s", node.ShortTag())
 	}
 	switch value := value.(type) {
 	case bool:
@@ -215,11 +216,11 @@ func number(node *yaml.Node) (any, error) {
 		return float64(value), nil
 	case float64:
 		if math.IsNaN(value) || math.IsInf(value, 0) {
-			return nil, faultf(node.Line, "%s is no number that JSON has", node.Value)
+			return nil, faultf(node.Line, "the value is no number that JSON has; put text in quotes")
 		}
 		return value, nil
 	}
-	return nil, faultf(node.Line, "%q is no value", node.Value)
+	return nil, faultf(node.Line, "the value is none of the tag %s", node.ShortTag())
 }
 
 // canonical is one JSON form of equal values.
