@@ -89,6 +89,7 @@ func refusedCommandLines() []refusal {
 		{"no target to unpin", "unpin", nil, wants("nothing is named")},
 		{"no such Service", "pin svc/apx", nil, wants("svc/apx does not exist", "did you mean svc/api?")},
 		{"no such policy", "skip-verify off btlspolicy/apx", nil, wants("btlspolicy/apx does not exist", "btlspolicy/api")},
+		{"no such port to close", "skip-verify off svc/shut:1", nil, wants("svc/shut has no port 1, but: svc/shut:443")},
 		{"no such Service to close", "skip-verify off svc/zzz", nil, wants("svc/zzz does not exist")},
 		{"several ports", "pin svc/ported", nil, wants("svc/ported:443 (https), svc/ported:9443 (admin)")},
 		{"an unknown form", "pin svc/api --form key", nil, wants(`--form is "key": want spki, certificate, leaf or ca`)},

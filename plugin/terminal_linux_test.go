@@ -106,6 +106,18 @@ func (term *terminal) enter(line string) {
 	}
 }
 
+// end is the exit code of what was started.
+func (term *terminal) end(ended <-chan int) int {
+	term.t.Helper()
+	select {
+	case code := <-ended:
+		return code
+	case <-time.After(20 * time.Second):
+		term.t.Fatalf("it does not end:\n%s", term.text())
+		return -1
+	}
+}
+
 // start runs a command line at the terminal. The channel gets its exit code.
 func (term *terminal) start(ctx context.Context, b *bench, line string) <-chan int {
 	ended := make(chan int, 1)
@@ -156,7 +168,7 @@ func TestWhatIsTypedDecides(t *testing.T) {
 				t.Fatalf("files changed before the answer:\n%s", changed)
 			}
 			term.enter(test.answer)
-			code := <-ended
+			code := term.end(ended)
 			wrote := differences(before, contents(t, "desk")) != ""
 			if wrote != test.writes || (code == 0) != test.writes {
 				t.Errorf("exit code %d, wrote %v:\n%s", code, wrote, term.text())
@@ -186,7 +198,7 @@ func TestNobodyIsAsked(t *testing.T) {
 			b := newDesk(t)
 			term := newTerminal(t)
 			before := contents(t, "desk")
-			code := <-term.start(t.Context(), b, line+" -f desk")
+			code := term.end(term.start(t.Context(), b, line+" -f desk"))
 			wrote := differences(before, contents(t, "desk")) != ""
 			if code != 0 || wrote != writes {
 				t.Errorf("exit code %d, wrote %v:\n%s", code, wrote, term.text())
@@ -200,7 +212,7 @@ func TestYesAloneDoesNotReplaceAKey(t *testing.T) {
 	b := newDesk(t)
 	term := newTerminal(t)
 	before := contents(t, "desk")
-	if code := <-term.start(t.Context(), b, "pin svc/pinned --yes --write -f desk"); code != 1 {
+	if code := term.end(term.start(t.Context(), b, "pin svc/pinned --yes --write -f desk")); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	term.await("(--yes alone does not replace a key)")
@@ -236,7 +248,7 @@ func TestAFileThatChangesWhileAskedIsNotWritten(t *testing.T) {
 	replace(t, apiPolicy, "# end", "# the end")
 	before := contents(t, "desk")
 	term.enter("y")
-	if code := <-ended; code != 1 {
+	if code := term.end(ended); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	term.await("error: nothing was written: " + apiPolicy + " has changed since the change was shown; run the command again")
@@ -254,7 +266,7 @@ func TestCtrlCEndsAQuestion(t *testing.T) {
 	ended := term.start(ctx, b, "pin svc/api -f desk --write")
 	term.await(asksToWrite)
 	interrupt()
-	if code := <-ended; code != command.Interrupted {
+	if code := term.end(ended); code != command.Interrupted {
 		t.Errorf("exit code %d", code)
 	}
 	term.await("error: interrupted")
@@ -269,7 +281,7 @@ func TestATerminalIsNotDrivenByAManifest(t *testing.T) {
 	b := newDesk(t)
 	replace(t, apiPolicy, "# end", "# \u202ereversed\u202c\u200b")
 	term := newTerminal(t)
-	if code := <-term.start(t.Context(), b, "pin svc/api -f desk"); code != 0 {
+	if code := term.end(term.start(t.Context(), b, "pin svc/api -f desk")); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	term.await("Nothing was written: --write writes")

@@ -37,8 +37,7 @@ func (s *subject) attached(allowUnattached bool, portable string) error {
 	return nil
 }
 
-// serviceName is svc/NAME, with the port where the Service has several that are
-// used: where there is one it needs no number.
+// serviceName is svc/NAME.
 func serviceName(port collect.Port) string { return "svc/" + port.Service.Name }
 
 // gateway is gateway/NAME, with the namespace where that is not the Service's.

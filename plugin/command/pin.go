@@ -56,6 +56,10 @@ certificate, shows what it found, asks, and writes:
   --form ca           the CA that the endpoints present, in standard fields that every
                       implementation of the Gateway API knows
 
+A Service without a policy gets one, in NAME.backendtls.yaml. All forms but ca
+write options that only the Gateways of backendtls obey: where another
+controller's Gateway leads to the Service, or none does, they are refused.
+
 This is trust on first use: whoever answers now is trusted from now on. If
 something is pinned and no endpoint serves it, somebody else answers. That is a
 key change: old and new are shown side by side, and the name of the policy has to

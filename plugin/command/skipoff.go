@@ -23,7 +23,8 @@ func newSkipVerifyOff(base Options) *cobra.Command {
 		Short: "End an insecure mode now: the policy as written is enforced",
 		Long: `End an insecure mode now: the policy as written is enforced at once. This always
 works: whatever the Gateways allow, whether a route leads to the Service, and
-whatever else is wrong with the policy or the files.
+whatever else is wrong with the policy or the files. Where there is no terminal
+to ask on, --write goes ahead.
 
 Without --write the resulting manifest is printed and nothing is changed.`,
 		Example: example(base, `  PROGRAM skip-verify off svc/api -f DIR --write`),
@@ -98,9 +99,11 @@ func (o *skipOptions) moded(world *collect.World, reference target.Reference) (*
 		}
 	}
 	// Policies that target the Service and do not decide: they lost it to
-	// another one, or the Service is not there or not usable.
+	// another one, or the Service is not there or not usable. A port that it
+	// has not is a slip.
+	_, exists := world.Snapshot.Services.Get(name)
 	idle := slices.DeleteFunc(targeting(world, name), func(policy *gatewayv1.BackendTLSPolicy) bool {
-		return slices.Contains(deciding, policy) || reference.Port != "" && missing == nil
+		return slices.Contains(deciding, policy) || reference.Port != "" && exists
 	})
 	switch {
 	case len(deciding) == 1:

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -79,18 +80,17 @@ func policyKey(policy *gatewayv1.BackendTLSPolicy) gwapi.Key {
 	return gwapi.KeyOf(gwapi.KindBackendTLSPolicy, policy.Namespace, policy.Name)
 }
 
-// errCreateOnly refuses flags that have no meaning where a policy exists.
+// check refuses the flags where they have no meaning, because a policy exists.
 func (f *CreateFlags) check(s *subject) error {
-	if s.policy == nil {
+	flag := "--policy-name"
+	if f.PolicyName == "" {
+		flag = "--hostname"
+	}
+	if s.policy == nil || f.PolicyName == "" && f.Hostname == "" {
 		return nil
 	}
-	for flag, value := range map[string]string{"--policy-name": f.PolicyName, "--hostname": f.Hostname} {
-		if value != "" {
-			return fmt.Errorf("%s is for a policy that is created, but svc/%s:%d has btlspolicy/%s: leave it out",
-				flag, s.port.Service.Name, s.port.Spec.Port, s.policy.Name)
-		}
-	}
-	return nil
+	return fmt.Errorf("%s is for a policy that is created, but %s has btlspolicy/%s: leave it out",
+		flag, service(s.port), s.policy.Name)
 }
 
 // readable refuses where the files leave open what holds for the Service: what
@@ -103,14 +103,15 @@ func (s *subject) readable() error {
 	if s.policy != nil {
 		return nil
 	}
-	for key, fault := range s.world.Snapshot.Faults {
+	faults := s.world.Snapshot.Faults
+	for _, key := range slices.SortedFunc(maps.Keys(faults), gwapi.CompareKeys) {
 		if key.Kind != gwapi.KindBackendTLSPolicy || key.Namespace != s.port.Service.Namespace {
 			continue
 		}
 		broken, known := s.world.Snapshot.TLSPolicies.Get(key.NamespacedName())
 		if !known || len(broken.Spec.TargetRefs) == 0 {
 			return fmt.Errorf("btlspolicy/%s must be repaired first: nobody knows whether it targets svc/%s (%s)",
-				key.Name, s.port.Service.Name, fault)
+				key.Name, s.port.Service.Name, faults[key])
 		}
 	}
 	return nil
