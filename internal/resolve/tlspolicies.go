@@ -19,9 +19,9 @@ type tlsPolicies struct {
 	b       *builder
 	targets tlsTargets
 	bundles *bundles
-	// broken are policies by namespace with a fault of which not everything that
-	// they target is known, so any port of their namespace may be meant.
-	broken     map[string][]gwapi.Key
+	// broken are policies by namespace of which not everything that they target is
+	// known, so any port of their namespace may be meant.
+	broken     map[string][]brokenPolicy
 	parameters map[gwapi.Key]parameterResult
 	judged     map[gwapi.Key]*tlsPolicy
 	// standings are the policies on the Gateways that they concern.
@@ -31,6 +31,12 @@ type tlsPolicies struct {
 	clusters map[gwapi.Key]map[string]gwapi.Key
 	// ordered are the standings by policy and Gateway.
 	ordered []*tlsStanding
+}
+
+// brokenPolicy is a policy and what is wrong with it.
+type brokenPolicy struct {
+	key   gwapi.Key
+	fault string
 }
 
 // standingKey names a policy on a Gateway.
@@ -43,23 +49,13 @@ func newTLSPolicies(b *builder, reaches []reach) *tlsPolicies {
 		b:          b,
 		targets:    newTLSTargets(b.snap),
 		bundles:    &bundles{b: b, read: map[bundleKey]bundle{}},
-		broken:     map[string][]gwapi.Key{},
+		broken:     map[string][]brokenPolicy{},
 		parameters: map[gwapi.Key]parameterResult{},
 		judged:     map[gwapi.Key]*tlsPolicy{},
 		standings:  map[standingKey]*tlsStanding{},
 		clusters:   map[gwapi.Key]map[string]gwapi.Key{},
 	}
-	for key := range b.snap.Faults {
-		if key.Kind != gwapi.KindBackendTLSPolicy {
-			continue
-		}
-		if policy, known := b.snap.TLSPolicies.Get(key.NamespacedName()); !known || hasUnknownTarget(policy) {
-			p.broken[key.Namespace] = append(p.broken[key.Namespace], key)
-		}
-	}
-	for _, keys := range p.broken {
-		slices.SortFunc(keys, gwapi.CompareKeys)
-	}
+	p.findBroken()
 	for _, r := range reaches {
 		decider, decided := p.targets.decider(r.Service, r.Port)
 		for _, policy := range p.targets.concerned(r.Service, r.Port) {
@@ -77,6 +73,30 @@ func newTLSPolicies(b *builder, reaches []reach) *tlsPolicies {
 		p.settle(standing)
 	}
 	return p
+}
+
+// findBroken looks for policies that may target more than they name. One that
+// could not be read is known by its fault alone, or by what was made out of it.
+func (p *tlsPolicies) findBroken() {
+	for key, fault := range p.b.snap.Faults {
+		if _, known := p.b.snap.TLSPolicies.Get(key.NamespacedName()); key.Kind == gwapi.KindBackendTLSPolicy && !known {
+			p.broken[key.Namespace] = append(p.broken[key.Namespace], brokenPolicy{key, fault})
+		}
+	}
+	for _, policy := range p.b.snap.TLSPolicies.Sorted() {
+		fault := unknownTarget(policy)
+		if fault == "" {
+			continue
+		}
+		key := gwapi.KeyOf(gwapi.KindBackendTLSPolicy, policy.Namespace, policy.Name)
+		if said, found := p.b.snap.Faults[key]; found {
+			fault = said
+		}
+		p.broken[key.Namespace] = append(p.broken[key.Namespace], brokenPolicy{key, fault})
+	}
+	for _, policies := range p.broken {
+		slices.SortFunc(policies, func(a, b brokenPolicy) int { return gwapi.CompareKeys(a.key, b.key) })
+	}
 }
 
 func compareStandings(a, b *tlsStanding) int {
@@ -201,7 +221,7 @@ func (p *tlsPolicies) decideWithoutPolicy(r reach) tlsDecision {
 			FaultReason: string(report.PolicyReasonInvalid),
 			Fault: fmt.Sprintf("%s is not usable, so whether it targets %s is unknown, and nothing in its namespace is "+
 				"spoken to in plaintext until it is repaired or removed: %s",
-				broken[0], portName(r), p.b.snap.Faults[broken[0]]),
+				broken[0].key, portName(r), broken[0].fault),
 			RouteReason: routeReason(r.Port),
 		}
 	}

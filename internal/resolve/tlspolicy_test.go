@@ -229,6 +229,32 @@ func TestAPolicyOfUnknownTargetsLeavesNothingInPlaintext(t *testing.T) {
 	}
 }
 
+func TestANameThatNoServiceCanHaveLeavesNothingInPlaintext(t *testing.T) {
+	const validation = "\nvalidation: {hostname: api.example.com, wellKnownCACertificates: System}"
+	for _, name := range []string{"Api", "api.default", "api_v1", "-api", strings.Repeat("a", 64)} {
+		w := newWorld(t, otherService)
+		w.policy("slip", `targetRefs: [{group: "", kind: Service, name: `+name+`}]`+validation)
+		p := w.build()
+		if decision := p.at("https"); decision.FaultReason != "Invalid" ||
+			!strings.Contains(decision.Fault, "backendtlspolicy/default/slip") ||
+			!strings.Contains(decision.Fault, "spec.targetRefs[0].name: \""+name+"\" cannot be the name of a Service") {
+			t.Errorf("%s: decided %+v", name, decision)
+		}
+		w.policy("slip", `targetRefs: [{group: "", kind: Service, name: other}, {group: "", kind: Service, name: `+name+`}]`+
+			validation)
+		p = w.build()
+		if decision := p.at("https"); decision.FaultReason != "Invalid" {
+			t.Errorf("%s beside another target: decided %+v", name, decision)
+		}
+		p.expect(gwapi.KeyOf(gwapi.KindBackendTLSPolicy, "default", "slip"), report.PolicyAccepted,
+			report.PolicyReasonTargetNotFound, `spec.targetRefs[1].name: "`+name+`" cannot be the name of a Service`)
+		w.policy("api", strings.TrimPrefix(validation, "\n"))
+		if decision := w.build().at("https"); decision.Trust == nil {
+			t.Errorf("%s: a port with a policy of its own is affected: %s", name, decision.Fault)
+		}
+	}
+}
+
 func TestWhatCouldNotBeReadIsUnknown(t *testing.T) {
 	w := newWorld(t)
 	w.policy("api", `validation: {hostname: api.example.com, caCertificateRefs: [{group: "", kind: Secret, name: hidden}]}`)

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -94,11 +95,32 @@ func targetsOf(policy *gatewayv1.BackendTLSPolicy) []tlsTarget {
 	return slices.Compact(targets)
 }
 
-// hasUnknownTarget says whether the policy may target more than it names: a
-// reference of which no name could be made out has none.
-func hasUnknownTarget(policy *gatewayv1.BackendTLSPolicy) bool {
-	return len(policy.Spec.TargetRefs) == 0 || slices.ContainsFunc(policy.Spec.TargetRefs,
-		func(ref gatewayv1.LocalPolicyTargetReferenceWithSectionName) bool { return ref.Name == "" })
+// unknownTarget says why the policy may target more than it names, "" if it does
+// not: a reference of which no name could be made out has none, and a name that
+// no Service can have, such as Api, is a slip for another.
+func unknownTarget(policy *gatewayv1.BackendTLSPolicy) string {
+	if len(policy.Spec.TargetRefs) == 0 {
+		return "spec.targetRefs: is empty; name a Service"
+	}
+	for i, ref := range policy.Spec.TargetRefs {
+		switch fault := nameFault(ref); {
+		case ref.Name == "":
+			return fmt.Sprintf("spec.targetRefs[%d].name: is empty; name a Service", i)
+		case fault != "" && meansService(ref):
+			return fmt.Sprintf("spec.targetRefs[%d].name: %s", i, fault)
+		}
+	}
+	return ""
+}
+
+// nameFault says why no Service can have the name; "" if one can. The rule is
+// that of RFC 1123 labels, the more lenient one of those that Kubernetes has had.
+func nameFault(ref gatewayv1.LocalPolicyTargetReferenceWithSectionName) string {
+	if len(validation.IsDNS1123Label(string(ref.Name))) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%q cannot be the name of a Service; write one of lowercase letters, digits and hyphens, "+
+		"at most %d characters", ref.Name, validation.DNS1123LabelMaxLength)
 }
 
 // meansService says whether a reference is to a Service, or can only be meant
@@ -211,7 +233,7 @@ func (t tlsTargets) overridden(policy *gatewayv1.BackendTLSPolicy) []string {
 }
 
 // targetFaults says which targetRefs mean nothing: kinds that have no ports,
-// and sections that name none.
+// names that no Service can have, and sections that name no port.
 func targetFaults(snap *snapshot.Snapshot, policy *gatewayv1.BackendTLSPolicy) []string {
 	var faults []string
 	for i, ref := range policy.Spec.TargetRefs {
@@ -219,6 +241,10 @@ func targetFaults(snap *snapshot.Snapshot, policy *gatewayv1.BackendTLSPolicy) [
 		if !gwapi.KindService.Is(&ref.Group, &ref.Kind, "", "") {
 			faults = append(faults, fmt.Sprintf("%s: %s cannot be a target, only a Service (group \"\") can",
 				field, gwapi.GroupKind(&ref.Group, &ref.Kind, "", "")))
+			continue
+		}
+		if fault := nameFault(ref); fault != "" {
+			faults = append(faults, field+".name: "+fault)
 			continue
 		}
 		if ref.SectionName == nil {
