@@ -113,6 +113,9 @@ func trustNoClient(manager *hcmv3.HttpConnectionManager) {
 	// authorises by path, a match of the Gateway API holds neither // nor %2F,
 	// and there are backends to which a//b and a%2Fb are names of their own.
 	manager.NormalizePath = wrapperspb.Bool(true)
+	// b.test. is b.test (RFC 1034 section 3.1): its own routes answer it, not those
+	// for any host.
+	manager.StripTrailingHostDot = true
 	manager.MergeSlashes = false
 	manager.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_KEEP_UNCHANGED
 }
