@@ -20,6 +20,25 @@ import (
 type matchReader struct {
 	field  string
 	faults []string
+	// patterns is what the route's regular expressions may still take.
+	patterns *patternBudget
+}
+
+// patternBudget bounds all regular expressions of one route together, in the
+// bytes that checkPattern counts: hundreds of usual ones, or four of the largest.
+// Each costs that much in every Envoy and time at every request.
+type patternBudget struct{ used int }
+
+const mostPatterns = 200_000
+
+// take says whether there is room for one more, and refuses the route at the
+// first that has none.
+func (b *patternBudget) take(size int) error {
+	if b.used += size; b.used <= mostPatterns {
+		return nil
+	}
+	return errors.New("it and those before it are too complex together; write fewer or simpler ones, " +
+		"or spread them over several HTTPRoutes")
 }
 
 func (r *matchReader) fault(format string, values ...any) {
@@ -104,7 +123,14 @@ func literalPath(value string) bool {
 
 // pattern says whether a value is a regular expression that Envoy's RE2 takes.
 func (r *matchReader) pattern(field, value string) bool {
-	if err := checkPattern(value); err != nil {
+	if r.patterns.used > mostPatterns {
+		return false // The route is refused already.
+	}
+	size, err := checkPattern(value)
+	if err == nil {
+		err = r.patterns.take(size)
+	}
+	if err != nil {
 		r.fault("%s: %q is not served as a regular expression: %v", field, value, err)
 		return false
 	}
@@ -115,8 +141,9 @@ func (r *matchReader) pattern(field, value string) bool {
 var unicodeClass = regexp.MustCompile(`^(?:[^\\]|\\[^pP])*\\[pP]`)
 
 // checkPattern is stricter than RE2, which refuses what is too large for its
-// memory: Envoy refuses a whole route table because of one expression in it.
-func checkPattern(pattern string) error {
+// memory: Envoy refuses a whole route table because of one expression in it. The
+// size is what RE2 needs at most, in bytes.
+func checkPattern(pattern string) (size int, err error) {
 	const (
 		longest = 1024
 		// perRange is the most steps that RE2 needs for one range of characters, in
@@ -126,28 +153,27 @@ func checkPattern(pattern string) error {
 	)
 	switch {
 	case pattern == "":
-		return errors.New("it is empty")
+		return 0, errors.New("it is empty")
 	case len(pattern) > longest:
-		return fmt.Errorf("it has %d bytes, at most %d are taken", len(pattern), longest)
+		return 0, fmt.Errorf("it has %d bytes, at most %d are taken", len(pattern), longest)
 	case unicodeClass.MatchString(pattern):
-		return errors.New(`\p and \P are not taken; write the characters as [...]`)
+		return 0, errors.New(`\p and \P are not taken; write the characters as [...]`)
 	}
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return fmt.Errorf("it is not in RE2 syntax: %w", err)
+		return 0, fmt.Errorf("it is not in RE2 syntax: %w", err)
 	}
 	program, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
-		return fmt.Errorf("it is not in RE2 syntax: %w", err)
+		return 0, fmt.Errorf("it is not in RE2 syntax: %w", err)
 	}
-	size := 0
 	for i := range program.Inst {
 		size += perRange * max(1, len(program.Inst[i].Rune)/2)
 	}
 	if size > largest {
-		return errors.New("it is too complex; write fewer or smaller repetitions")
+		return 0, errors.New("it is too complex; write fewer or smaller repetitions")
 	}
-	return nil
+	return size, nil
 }
 
 // headers understands the header matches. Of two for the same name, in any

@@ -15,6 +15,8 @@ type httpRouteNode struct {
 
 	object *gatewayv1.HTTPRoute
 	rules  []httpRule
+	// patterns is what its regular expressions take.
+	patterns patternBudget
 	// faults are matches that cannot be understood. What such a match would take
 	// is not known, so no other rule of the route may take it: the whole route
 	// is refused and answers 500.
@@ -111,7 +113,7 @@ func (b *builder) addRule(route *httpRouteNode, index int) {
 		matches = []gatewayv1.HTTPRouteMatch{{}}
 	}
 	for i := range matches {
-		reader := matchReader{field: fmt.Sprintf("%smatches[%d].", field, i)}
+		reader := matchReader{field: fmt.Sprintf("%smatches[%d].", field, i), patterns: &route.patterns}
 		if match, ok := reader.read(&matches[i]); ok {
 			match.precedence.Created = route.object.CreationTimestamp.Time
 			match.precedence.Namespace, match.precedence.Name = route.key.Namespace, route.key.Name
