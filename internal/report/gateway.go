@@ -58,5 +58,5 @@ func GatewayResolvedRefs(unresolved []string) metav1.Condition {
 
 // join puts remarks behind a message.
 func join(message string, remarks []string) string {
-	return strings.Join(append([]string{message}, remarks...), "; ")
+	return List(append([]string{message}, remarks...))
 }

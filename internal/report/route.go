@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -33,7 +32,7 @@ func RouteNoMatchingListenerHostname(fault string) metav1.Condition {
 // the route would take are answered with 500.
 func RouteUnsupportedValue(faults []string) metav1.Condition {
 	return routeRefused(gatewayv1.RouteReasonUnsupportedValue,
-		strings.Join(faults, "; ")+"; requests to this route are answered with 500")
+		List(faults)+"; requests to this route are answered with 500")
 }
 
 func routeRefused(reason gatewayv1.RouteConditionReason, fault string) metav1.Condition {
@@ -51,7 +50,7 @@ func RouteUnseen(fault string) metav1.Condition {
 func RoutePartiallyInvalid(faults []string) metav1.Condition {
 	// The prefix is required by RouteConditionPartiallyInvalid.
 	return condition(gatewayv1.RouteConditionPartiallyInvalid, metav1.ConditionTrue, gatewayv1.RouteReasonUnsupportedValue,
-		fmt.Sprintf("Dropped Rule: %s; requests that such a rule matches are answered with 500", strings.Join(faults, "; ")))
+		fmt.Sprintf("Dropped Rule: %s; requests that such a rule matches are answered with 500", List(faults)))
 }
 
 // RouteResolvedRefs says that every backend resolves. A remark names a policy
@@ -63,11 +62,11 @@ func RouteResolvedRefs(remarks ...string) metav1.Condition {
 
 // RouteUnresolvedRefs says which references do not resolve.
 func RouteUnresolvedRefs(reason gatewayv1.RouteConditionReason, faults []string) metav1.Condition {
-	return condition(gatewayv1.RouteConditionResolvedRefs, metav1.ConditionFalse, reason, strings.Join(faults, "; "))
+	return condition(gatewayv1.RouteConditionResolvedRefs, metav1.ConditionFalse, reason, List(faults))
 }
 
 // RouteUnseenRefs says which references could not be looked at.
 func RouteUnseenRefs(faults []string) metav1.Condition {
 	return condition(gatewayv1.RouteConditionResolvedRefs, metav1.ConditionUnknown, ReasonUnseen,
-		strings.Join(faults, "; "))
+		List(faults))
 }

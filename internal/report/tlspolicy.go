@@ -79,12 +79,14 @@ const PolicyReasonNotProbed PolicyReason = "NotProbed"
 const maxMessage = 4096
 
 // shorten cuts a message at the end of a character, and shows that it did.
-func shorten(message string) string {
-	if len(message) <= maxMessage {
+func shorten(message string) string { return shortenTo(message, maxMessage) }
+
+func shortenTo(message string, most int) string {
+	if len(message) <= most {
 		return message
 	}
 	const mark = " ..."
-	end := maxMessage - len(mark)
+	end := most - len(mark)
 	for end > 0 && !utf8.RuneStart(message[end]) {
 		end--
 	}

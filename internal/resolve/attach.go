@@ -124,12 +124,12 @@ func (b *builder) attachTo(
 	case len(selected) == 0:
 		a.refused = report.RouteNoMatchingParent(selectsNothing(parent, node.key))
 	case len(unknown) > 0:
-		a.refused = report.RouteUnseen(strings.Join(unknown, "; "))
+		a.refused = report.RouteUnseen(report.List(unknown))
 	case len(admitted) > 0:
 		a.refused = report.RouteNoMatchingListenerHostname(fmt.Sprintf("spec.hostnames %s match none of: %s",
-			strings.Join(route.hostnames, ", "), strings.Join(admitted, "; ")))
+			strings.Join(route.hostnames, ", "), report.List(admitted)))
 	default:
-		a.refused = report.RouteNotAllowedByListeners(strings.Join(slices.Compact(notAllowed), "; "))
+		a.refused = report.RouteNotAllowedByListeners(report.List(slices.Compact(notAllowed)))
 	}
 	return a
 }

@@ -3,7 +3,6 @@ package resolve
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -129,7 +128,7 @@ func (b *builder) listenerProgrammed(l *listenerNode, accepted metav1.Condition)
 		return report.ProgrammedAddressNotUsable("the Gateway has no address: " + l.gateway.address.unusable)
 	case l.protocol() == model.HTTPS && len(l.certificates.pairs) == 0:
 		return report.ProgrammedInvalid("there is no certificate to present: " +
-			strings.Join(append(l.certificates.faults, l.certificates.unseen...), "; "))
+			report.List(append(l.certificates.faults, l.certificates.unseen...)))
 	default:
 		return b.programmed(l.gateway, l)
 	}
@@ -147,9 +146,9 @@ func resolvedListener(l *listenerNode) metav1.Condition {
 	}
 	switch {
 	case len(faults) > 0:
-		return report.ListenerUnresolvedRefs(reason, strings.Join(faults, "; "))
+		return report.ListenerUnresolvedRefs(reason, report.List(faults))
 	case len(l.certificates.unseen) > 0:
-		return report.ListenerUnseenRefs(strings.Join(l.certificates.unseen, "; "))
+		return report.ListenerUnseenRefs(report.List(l.certificates.unseen))
 	default:
 		return report.ListenerResolvedRefs()
 	}

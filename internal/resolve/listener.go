@@ -147,7 +147,7 @@ func refuseListener(l *listenerNode) *metav1.Condition {
 	if len(faults) == 0 {
 		return nil
 	}
-	return new(report.ListenerUnsupportedValue(strings.Join(faults, "; ")))
+	return new(report.ListenerUnsupportedValue(report.List(faults)))
 }
 
 func refuseTLS(tls *gatewayv1.ListenerTLSConfig) (faults []string) {

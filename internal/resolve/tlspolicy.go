@@ -285,7 +285,7 @@ func (j *policyJudge) conclude() {
 		policy.unresolved = j.unusable[0]
 		policy.unresolved.message = joinFaults(j.unusable)
 	} else if len(j.unseen) > 0 {
-		policy.unresolved = policyFault{report.PolicyReasonUnseen, strings.Join(j.unseen, "; ")}
+		policy.unresolved = policyFault{report.PolicyReasonUnseen, report.List(j.unseen)}
 	}
 	if len(j.invalid)+len(j.untargets)+len(j.withoutCA)+len(j.unseen) == 0 {
 		j.compose()
@@ -300,7 +300,7 @@ func (j *policyJudge) conclude() {
 		{report.PolicyReasonUnseen, j.unseen},
 	} {
 		if len(verdict.faults) > 0 {
-			policy.refused = policyFault{verdict.reason, strings.Join(verdict.faults, "; ")}
+			policy.refused = policyFault{verdict.reason, report.List(verdict.faults)}
 			return
 		}
 	}
@@ -336,5 +336,5 @@ func joinFaults(faults []policyFault) string {
 	for i, fault := range faults {
 		messages[i] = fault.message
 	}
-	return strings.Join(messages, "; ")
+	return report.List(messages)
 }

@@ -64,7 +64,7 @@ func (p *tlsPolicies) acceptedCondition(s *tlsStanding) metav1.Condition {
 	if len(options.ignored) > 0 {
 		notes = append(notes, "ignored, as keys of other implementations: "+strings.Join(options.ignored, ", "))
 	}
-	return report.PolicyIsAccepted(strings.Join(append([]string{s.deciding()}, notes...), "; "))
+	return report.PolicyIsAccepted(report.List(append([]string{s.deciding()}, notes...)))
 }
 
 // deciding says what the policy decides on the Gateway.

@@ -13,6 +13,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/snapshot"
 )
 
@@ -204,7 +205,7 @@ func (t tlsTargets) conflict(policy *gatewayv1.BackendTLSPolicy) (message string
 	if len(lost) == 0 {
 		return "", keepsAny
 	}
-	message = strings.Join(lost, "; ")
+	message = report.List(lost)
 	if len(kept) == 0 {
 		return message + "; this policy keeps no target", keepsAny
 	}
