@@ -1,5 +1,7 @@
 package manifest
 
+import "github.com/backendtls/backendtls/internal/gwapi"
+
 // ToJSON is a document's value in JSON.
 func ToJSON(data []byte) ([]byte, error) {
 	node, err := Documents(data)[0].node(data)
@@ -12,4 +14,13 @@ func ToJSON(data []byte) ([]byte, error) {
 		return nil, err
 	}
 	return canonical(value), nil
+}
+
+// FailOn makes the schemas of a kind panic with a value, until restored.
+func FailOn(kind gwapi.Kind, value any) (restore func()) {
+	d := definitionOfKind(kind)
+	key := schemaKey{d.group, d.plural, d.versions[0]}
+	load := schemas[key]
+	schemas[key] = func() (*served, error) { panic(value) }
+	return func() { schemas[key] = load }
 }

@@ -54,7 +54,7 @@ func (p Parsed) Next(file File) Parsed {
 		read: map[[sha256.Size]byte]readDocument{},
 	}
 	reader := reader{file: file, known: p.read, parsed: &next}
-	if err := reader.read(); err != nil {
+	if err := contain(reader.read); err != nil {
 		return Unreadable{Path: file.Path, Err: err}.parsed()
 	}
 	for _, object := range next.Objects {
@@ -98,7 +98,7 @@ func (r *reader) read() error {
 		digest := sha256.Sum256(r.file.Data[document.Start:document.End])
 		if known, found := r.known[digest]; found {
 			r.current = known.moved(r.file.Path, i, document.Line)
-		} else if err := r.document(document, i); err != nil {
+		} else if err := r.contained(document, i); err != nil {
 			return err
 		}
 		r.parsed.read[digest] = r.current
@@ -108,6 +108,18 @@ func (r *reader) read() error {
 		}
 	}
 	return nil
+}
+
+// contained reads a document; a panic is an error at its first line.
+func (r *reader) contained(document Document, index int) error {
+	var problem error
+	if err := contain(func() error {
+		problem = r.document(document, index)
+		return nil
+	}); err != nil {
+		return faultf(document.Line, "%s", err.Error())
+	}
+	return problem
 }
 
 func (r *reader) document(document Document, index int) error {

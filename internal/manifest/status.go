@@ -86,7 +86,18 @@ func EncodeStatus(key gwapi.Key, status report.Report) ([]byte, error) {
 }
 
 // DecodeStatus reads a status file.
-func DecodeStatus(data []byte) (gwapi.Key, report.Report, error) {
+func DecodeStatus(data []byte) (key gwapi.Key, status report.Report, err error) {
+	err = contain(func() (err error) {
+		key, status, err = decodeStatus(data)
+		return err
+	})
+	if err != nil {
+		return gwapi.Key{}, report.Report{}, err
+	}
+	return key, status, nil
+}
+
+func decodeStatus(data []byte) (gwapi.Key, report.Report, error) {
 	var file statusFile
 	if err := yaml.UnmarshalStrict(data, &file); err != nil {
 		return gwapi.Key{}, report.Report{}, err
