@@ -54,6 +54,12 @@ func (p *tlsPolicies) programmedCondition(s *tlsStanding, gateway model.Gateway)
 	case len(unheard) > 0:
 		return report.PolicyNotProgrammed(report.PolicyReasonNotHeard, fmt.Sprintf(
 			"not heard from since this operator started: %s", strings.Join(unheard, ", ")))
+	case s.state == model.ModeAnnounced:
+		// What the Envoys acknowledged is the policy without the mode that this
+		// generation asks for.
+		return report.PolicyNotProgrammed(report.PolicyReasonPending, fmt.Sprintf(
+			"%s comes into force once this status shows it; until then the Envoys enforce the policy as written",
+			s.request.mode))
 	default:
 		return report.PolicyProgrammed(fmt.Sprintf("%d of %d Envoys acknowledged %s", len(envoys), len(envoys), subject))
 	}

@@ -114,6 +114,16 @@ func TestProgrammedIsWhatEveryEnvoyAcknowledged(t *testing.T) {
 	}
 }
 
+func TestAModeThatIsOnlyAnnouncedIsNotProgrammed(t *testing.T) {
+	w := windowed(t)
+	gateways := map[gwapi.Key]model.Gateway{webKey: {Key: webKey, Shares: map[gwapi.Key]string{policyKey: "same"}}}
+	w.envoys(model.Envoy{Name: "a", Connected: true, Settled: map[gwapi.Key]string{policyKey: "same"}})
+	p := w.buildFor(gateways)
+	p.expect(policyKey, report.Programmed, report.PolicyReasonPending, "InsecureSkipVerification", "as written")
+	w.readBack(p)
+	w.buildFor(gateways).expect(policyKey, report.Programmed, report.PolicyReasonProgrammed)
+}
+
 func TestAGatewayThatCannotBeTranslatedIsSaidToBe(t *testing.T) {
 	w := newWorld(t)
 	w.policy("api", trustSpec("CA", model.Standard))

@@ -77,7 +77,8 @@ func (w *world) claim() claim {
 // TestStatusTellsTheTruthAtEveryMoment switches between strict and skip under
 // traffic. Only a mode admits the backend, so every 200 is an unverified
 // answer: no request that was sent and answered within a span in which status
-// said SecurityDegraded=False may be one.
+// said SecurityDegraded=False may be one, and none in a span in which the strict
+// generation was Programmed. In one in which the other was, every one is.
 func TestStatusTellsTheTruthAtEveryMoment(t *testing.T) {
 	f, w := worldWithMode(t)
 	w.start()
@@ -86,9 +87,13 @@ func TestStatusTellsTheTruthAtEveryMoment(t *testing.T) {
 	})
 	claims := w.watch(t.Context())
 	tr := w.traffic("api.test")
-	for range 5 {
+	type change struct{ loose, strict time.Time }
+	changes := make([]change, 5)
+	for i := range changes {
+		changes[i].loose = time.Now()
 		w.write("policy.yaml", policy("api", f.trusted, f.mode("InsecureSkipVerification")))
 		tr.both(w, time.Now(), http.StatusOK)
+		changes[i].strict = time.Now()
 		w.write("policy.yaml", policy("api", f.trusted, nil))
 		tr.both(w, time.Now(), http.StatusServiceUnavailable)
 		w.eventually("SecurityDegraded=False again", func() bool {
@@ -96,11 +101,28 @@ func TestStatusTellsTheTruthAtEveryMoment(t *testing.T) {
 		})
 	}
 	tr.end()
+	// tightening says whether the newest change before t was to strict.
+	tightening := func(t time.Time) bool {
+		strict := true
+		for _, c := range changes {
+			if t.After(c.loose) {
+				strict = t.After(c.strict)
+			}
+		}
+		return strict
+	}
 	all := tr.since(time.Time{})
 	for _, c := range claims() {
 		for _, a := range all {
 			if !a.sent.After(c.from) || !a.answered.Before(c.to) {
 				continue
+			}
+			// Odd generations are strict, even ones skip verification. That Envoy
+			// may be stricter than status says while it is tightened is meant.
+			strict := c.generation%2 == 1
+			if c.programmed && strict == (a.status == http.StatusOK) && (strict || !tightening(a.sent)) {
+				t.Errorf("an answer of %d, %s into a span of %s in which generation %d was Programmed",
+					a.status, a.sent.Sub(c.from), c.to.Sub(c.from), c.generation)
 			}
 			if a.status == http.StatusOK && c.degraded == "False" {
 				t.Errorf("an unverified answer %s into a span of %s in which SecurityDegraded was False",
