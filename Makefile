@@ -58,7 +58,7 @@ golden: envoy ## Write the golden files anew; read the diff before you commit it
 	@UPDATE_GOLDEN=1 go test -count=1 $$(grep -rl --include='*_test.go' UPDATE_GOLDEN . | xargs dirname | sort -u)
 
 lint: $(TOOLS)/golangci-lint ## Check style, faults and the import table
-	@$< run ./...
+	@$< run --allow-parallel-runners ./...
 
 generate: $(TOOLS)/controller-gen ## Generate deepcopy and CRD anew
 	@CONTROLLER_GEN=$(CURDIR)/$< hack/generate
