@@ -167,7 +167,7 @@ func (s *Source) read(ctx context.Context) {
 				armed = true
 			}
 		case <-next.C:
-			wait := s.look(watch) //nolint:contextcheck // A look is over before anybody could wait for it.
+			wait := s.look(watch)
 			// Events wake it up earlier, unless it waits for files to settle.
 			armed = wait <= s.pace.settle
 			next.Reset(wait)
