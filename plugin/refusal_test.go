@@ -46,11 +46,14 @@ func wants(texts ...string) []string { return texts }
 // exit code 1, one line of error that says the next step, nothing on stdout,
 // and no byte of any file changed, with and without --write.
 func TestNothingIsWrittenOnRefusal(t *testing.T) {
+	// Where no file is prepared one fixture serves all: none of them changes it.
+	shared := newDesk(t)
 	for _, test := range append(append(append(refusedCommandLines(), refusedWhereNothingBites()...),
 		refusedFiles()...), refusedDecisions()...) {
 		t.Run(test.name, func(t *testing.T) {
-			b := newDesk(t)
+			b := shared
 			if test.prepare != nil {
+				b = newDesk(t)
 				test.prepare(t)
 			}
 			before := contents(t, "desk")
@@ -411,7 +414,7 @@ func TestOffAlwaysWorks(t *testing.T) {
 		"with a time that is none":          {"svc/shut", func(t *testing.T) { replace(t, shut, "2026-11-21T13:00:00Z", "tomorrow") }},
 		"with options that are too many": {"svc/shut", func(t *testing.T) {
 			more := "  options:\n"
-			for key := range strings.SplitSeq("abcdefghijklmnop", "") {
+			for key := range strings.SplitSeq("abcdefghijklmnopqrstuvw", "") {
 				more += "    example.com/" + key + ": x\n"
 			}
 			replace(t, shut, "  options:\n", more)
