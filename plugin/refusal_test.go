@@ -3,6 +3,7 @@ package plugin
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,46 +43,63 @@ type refusal struct {
 
 func wants(texts ...string) []string { return texts }
 
-// TestNothingIsWrittenOnRefusal is about every rule of the verbs that write:
-// exit code 1, one line of error that says the next step, nothing on stdout,
-// and no byte of any file changed, with and without --write.
+// TestNothingIsWrittenOnRefusal is about every rule of the verbs that write that
+// the fixture as it is breaks. One serves them all, because none changes it.
 func TestNothingIsWrittenOnRefusal(t *testing.T) {
-	// Where no file is prepared one fixture serves all: none of them changes it.
-	shared := newDesk(t)
-	for _, test := range append(append(append(refusedCommandLines(), refusedWhereNothingBites()...),
-		refusedFiles()...), refusedDecisions()...) {
-		t.Run(test.name, func(t *testing.T) {
-			b := shared
-			if test.prepare != nil {
-				b = newDesk(t)
+	b := newDesk(t)
+	for _, test := range refusals() {
+		if test.prepare == nil {
+			t.Run(test.name, func(t *testing.T) { test.check(t, b) })
+		}
+	}
+}
+
+// TestNothingIsWrittenOnRefusalOfFiles is about those that take other files.
+func TestNothingIsWrittenOnRefusalOfFiles(t *testing.T) {
+	for _, test := range refusals() {
+		if test.prepare != nil {
+			t.Run(test.name, func(t *testing.T) {
+				b := newDesk(t)
 				test.prepare(t)
+				test.check(t, b)
+			})
+		}
+	}
+}
+
+func refusals() []refusal {
+	return slices.Concat(refusedCommandLines(), refusedWhereNothingBites(), refusedFiles(), refusedDecisions())
+}
+
+// check holds that there is exit code 1, one line of error that says the next
+// step, nothing on stdout, and that no byte of any file changed, with and
+// without --write.
+func (r refusal) check(t *testing.T, b *bench) {
+	t.Helper()
+	before := contents(t, "desk")
+	for _, more := range []string{"", " --write --yes"} {
+		if strings.Contains(r.line, "--read-only") && more != "" {
+			continue
+		}
+		code, stdout, stderr := b.run(words(b.filled(r.line) + more + " -f desk")...)
+		var faults []string
+		for line := range strings.Lines(stderr) {
+			if strings.HasPrefix(line, "error: ") {
+				faults = append(faults, line)
 			}
-			before := contents(t, "desk")
-			for _, more := range []string{"", " --write --yes"} {
-				if strings.Contains(test.line, "--read-only") && more != "" {
-					continue
-				}
-				code, stdout, stderr := b.run(words(b.filled(test.line) + more + " -f desk")...)
-				var faults []string
-				for line := range strings.Lines(stderr) {
-					if strings.HasPrefix(line, "error: ") {
-						faults = append(faults, line)
-					}
-				}
-				if code != 1 || stdout != "" || len(faults) != 1 || !strings.HasSuffix(stderr, faults[0]) {
-					t.Errorf("%s: exit code %d, stdout %q, stderr\n%s", test.line+more, code, stdout, stderr)
-					continue
-				}
-				for _, want := range test.want {
-					if !strings.Contains(faults[0], want) {
-						t.Errorf("%s: %swant %q in it", test.line+more, faults[0], want)
-					}
-				}
-				if changed := differences(before, contents(t, "desk")); changed != "" {
-					t.Errorf("%s: files changed:\n%s", test.line+more, changed)
-				}
+		}
+		if code != 1 || stdout != "" || len(faults) != 1 || !strings.HasSuffix(stderr, faults[0]) {
+			t.Errorf("%s: exit code %d, stdout %q, stderr\n%s", r.line+more, code, stdout, stderr)
+			continue
+		}
+		for _, want := range r.want {
+			if !strings.Contains(faults[0], want) {
+				t.Errorf("%s: %swant %q in it", r.line+more, faults[0], want)
 			}
-		})
+		}
+		if changed := differences(before, contents(t, "desk")); changed != "" {
+			t.Errorf("%s: files changed:\n%s", r.line+more, changed)
+		}
 	}
 }
 
