@@ -62,7 +62,7 @@ type fault struct {
 func (f *fault) Error() string { return f.message }
 
 func faultf(line int, format string, args ...any) *fault {
-	return &fault{line: line, message: fmt.Sprintf(format, args...)}
+	return &fault{line: line, message: oneLine(fmt.Sprintf(format, args...))}
 }
 
 // node reads the document as a tree whose lines count from the file's first.

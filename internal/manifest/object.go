@@ -218,7 +218,7 @@ func (d *document) report(errs field.ErrorList) {
 		seen[message] = true
 		d.object.Problems = append(d.object.Problems, Problem{
 			File: d.object.File, Line: locate(d.node, err.Field), Class: Invalid, Object: d.object.Key,
-			Message: message,
+			Message: oneLine(message),
 		})
 	}
 	sortProblems(d.object.Problems)

@@ -338,7 +338,7 @@ func (d *document) refuse(path, message string) {
 	d.object.Digest, d.object.SpecDigest = digests(d.content)
 	d.object.Value = salvage(d.definition, d.object.Key, d.content)
 	d.object.Problems = []Problem{{
-		File: d.object.File, Line: locate(d.node, path), Class: Invalid, Object: d.object.Key, Message: message,
+		File: d.object.File, Line: locate(d.node, path), Class: Invalid, Object: d.object.Key, Message: oneLine(message),
 	}}
 }
 

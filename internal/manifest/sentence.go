@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -36,6 +37,17 @@ func sentence(err *field.Error) string {
 		return clean.ErrorBody()
 	}
 	return clean.Error()
+}
+
+// oneLine is a message with each line break and other control character, which
+// a value that it repeats may have, as a blank: a message is one line of a log.
+func oneLine(message string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, message)
 }
 
 // fieldPath writes a path of encoding/json, in which an index is an element
