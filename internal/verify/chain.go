@@ -115,7 +115,15 @@ func policyFault(found path, trust *model.Trust, now time.Time) error {
 		return nil
 	}
 	if trust.IgnoreTime {
+		// crypto/x509 cannot leave times out, but at the latest beginning every
+		// certificate is valid, if ever all of them are at once. If they never are,
+		// this refuses what Envoy accepts, which is the safe way to be wrong.
 		now = found.certs[0].NotBefore
+		for _, cert := range found.certs[1:] {
+			if cert.NotBefore.After(now) {
+				now = cert.NotBefore
+			}
+		}
 	}
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	last := len(found.certs) - 1

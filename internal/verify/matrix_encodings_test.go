@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/backendtls/backendtls/internal/verify"
 	"github.com/backendtls/backendtls/test/pki"
@@ -213,6 +214,7 @@ func policyRows(w world) []row {
 	root := w.authority("root")
 	demanding := w.middle(root, requiresPolicy(), policy(4))
 	demandingAnchor := w.authority("anchor", requiresPolicy())
+	renewed := w.middle(root, requiresPolicy(), policy(4), func(r *pki.Request) { r.NotBefore = w.now.Add(-time.Minute) })
 	return []row{
 		serves("a demanded policy", w.leaf(demanding, policy(4)), anchored(root), verify.Verified),
 		serves("no policy where one is demanded", w.leaf(demanding), anchored(root), verify.UntrustedIssuer),
@@ -220,6 +222,8 @@ func policyRows(w world) []row {
 			verify.UntrustedIssuer),
 		serves("no policy where time is ignored", w.leaf(demanding, w.expired), allowExpired(anchored(root)),
 			verify.UntrustedIssuer),
+		serves("a demanded policy of a younger issuer where time is ignored", w.leaf(renewed, policy(4)),
+			allowExpired(anchored(root)), verify.Verified),
 		serves("an anchor demands nothing", w.leaf(demandingAnchor), anchored(demandingAnchor), verify.Verified),
 	}
 }
