@@ -159,7 +159,12 @@ func mergeEntries[T any](m merge, live, ours []T, limit int, view func(*T) entry
 		merged = append(merged, mergeEntry(m, ours[at], *was.conditions, view))
 	}
 	for i := range ours {
-		if !used[i] && len(merged) < limit {
+		// A key given twice (the schema forbids it, old objects may have it) has one
+		// entry; a second one would look new at every write.
+		twice := slices.ContainsFunc(ours[:i], func(earlier T) bool {
+			return gwapi.SameParentRef(view(&ours[i]).ref, view(&earlier).ref, m.namespace)
+		})
+		if !used[i] && !twice && len(merged) < limit {
 			merged = append(merged, mergeEntry(m, ours[i], nil, view))
 		}
 	}

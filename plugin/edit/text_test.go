@@ -5,13 +5,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -113,7 +113,7 @@ func checkApplied(t testing.TB, old, object manifest.Object, e edit.Edit) {
 		// What may not be in a policy is found out after the change, by the caller.
 		return
 	}
-	if want := e.Apply(policy); !reflect.DeepEqual(want.Spec, object.Value.(*gatewayv1.BackendTLSPolicy).Spec) {
+	if want := e.Apply(policy); !equality.Semantic.DeepEqual(want.Spec, object.Value.(*gatewayv1.BackendTLSPolicy).Spec) {
 		t.Fatalf("the policy is\n%+v\nwant\n%+v", object.Value, want)
 	}
 }
