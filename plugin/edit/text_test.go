@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -291,6 +292,9 @@ func TestAFileThatLostItsDocumentIsNotEdited(t *testing.T) {
 	}
 }
 
+// otherKey finds a key that is a number, a truth value or null, not a string.
+var otherKey = regexp.MustCompile(`(?mi)(^|[{,\s])([-+.\d][\w.]*|true|false|yes|no|on|off|y|n|null|~)\s*:`)
+
 // FuzzPolicyEdit edits every policy of an arbitrary file. Where that is not
 // refused, the file says what Apply says and nothing else changed; and it is
 // refused only where something stands in the way that the text shows.
@@ -316,7 +320,7 @@ func FuzzPolicyEdit(f *testing.F) {
 			err := checkEdited(t, []byte(text), parsed, object, all[int(which)%len(all)])
 			// Anchors, aliases, merge keys, tags, complex keys, scalars where a
 			// mapping belongs and mappings of other keys than strings.
-			if err != nil && object.Good() && !strings.ContainsAny(text, "&*<!?") {
+			if err != nil && object.Good() && !strings.ContainsAny(text, "&*<!?") && !otherKey.MatchString(text) {
 				t.Errorf("refused: %v\n%q\n%x", err, text, sha256.Sum256([]byte(fmt.Sprint(object.Key))))
 			}
 		}
