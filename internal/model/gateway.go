@@ -10,6 +10,9 @@ type Gateway struct {
 	// ExclusivePorts makes a port that somebody else holds a refusal (standalone)
 	// instead of a port shared by SO_REUSEPORT.
 	ExclusivePorts bool
+	// ReadinessPort is where Envoy answers /ready with 200 once it has this
+	// configuration; 0 for nowhere (standalone).
+	ReadinessPort int32
 	// Unresolved says that GatewayParameters it refers to cannot be used: a
 	// running fleet is left as it is, and none is started.
 	Unresolved bool

@@ -72,6 +72,10 @@ type Observed struct {
 	// and is not gone, with what it acknowledged. A Gateway without any is
 	// absent.
 	Envoys map[gwapi.Key][]model.Envoy
+	// Addresses are the IP addresses and host names of each Gateway's Service;
+	// a Gateway without any is absent. Not used in standalone, where Build
+	// assigns them.
+	Addresses map[gwapi.Key][]string
 	// Untranslatable says per Gateway why its configuration could not be built.
 	Untranslatable map[gwapi.Key]string
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/manifest"
 	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/snapshot"
@@ -278,3 +279,6 @@ func (s *Source) tellEndpoints(set *manifest.Set) {
 	}
 	s.slices = current
 }
+
+// Need is true: everything that exists was read.
+func (s *Source) Need(map[gwapi.Key][]gwapi.Key) bool { return true }

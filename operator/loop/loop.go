@@ -16,10 +16,14 @@ import (
 
 // Source has the objects. Snapshot is nil until they were read once; what it
 // returns is never modified. Changes gets a token after a change, tokens of
-// several changes may be one.
+// several changes may be one. Need is told after each build which objects were
+// named, and by whom. It says whether everything that exists of them was in the
+// Snapshot; if not, nothing of that build is published, because what was not
+// read yet would look as if it did not exist, and a Change follows soon.
 type Source interface {
 	Snapshot() *snapshot.Snapshot
 	Changes() <-chan struct{}
+	Need(refs map[gwapi.Key][]gwapi.Key) bool
 }
 
 // StatusSink writes the desired statuses. Put never blocks and replaces what
@@ -33,6 +37,9 @@ type StatusSink interface {
 type Fleet interface {
 	Put(gateways map[gwapi.Key]model.Gateway)
 	Envoys() map[gwapi.Key][]string
+	// Addresses are where each Gateway is reached; nil where Gateways have the
+	// addresses that Build gave them.
+	Addresses() map[gwapi.Key][]string
 	Changes() <-chan struct{}
 }
 
@@ -166,6 +173,9 @@ func (l *Loop) batch(now time.Time) time.Time {
 	snap.Site = l.Site
 	snap.Observed = l.observe()
 	result, whole := l.build(&snap)
+	if whole && !l.Source.Need(result.Refs) {
+		return result.NextDeadline
+	}
 	l.forget(result.Gateways)
 	faultsChanged := false
 	for key, gateway := range result.Gateways {
@@ -219,7 +229,9 @@ func (l *Loop) observe() snapshot.Observed {
 			l.Publisher.Gone(gateway, e.Name)
 		}
 	}
-	return snapshot.Observed{Envoys: envoys, Untranslatable: l.untranslatable()}
+	return snapshot.Observed{
+		Envoys: envoys, Addresses: l.Fleet.Addresses(), Untranslatable: l.untranslatable(),
+	}
 }
 
 // forget drops the Gateways that are no longer ours.

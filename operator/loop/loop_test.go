@@ -40,6 +40,7 @@ type neighbors struct {
 	snap    *snapshot.Snapshot
 	envoys  map[gwapi.Key][]string
 	ledger  map[gwapi.Key][]model.Envoy
+	unread  gwapi.Key
 	calls   []string
 	status  []report.Set
 	changes chan struct{}
@@ -73,6 +74,10 @@ func (s source) Snapshot() *snapshot.Snapshot {
 	return s.snap
 }
 func (s source) Changes() <-chan struct{} { return s.changes }
+func (s source) Need(refs map[gwapi.Key][]gwapi.Key) bool {
+	_, wanted := refs[s.unread]
+	return !wanted
+}
 
 func (s sink) Put(desired report.Set) {
 	s.mu.Lock()
@@ -91,7 +96,8 @@ func (f fleet) Put(gateways map[gwapi.Key]model.Gateway) {
 	}
 	f.say("fleet", strings.Join(names, ","))
 }
-func (f fleet) Changes() <-chan struct{} { return nil }
+func (f fleet) Changes() <-chan struct{}          { return nil }
+func (f fleet) Addresses() map[gwapi.Key][]string { return nil }
 func (f fleet) Envoys() map[gwapi.Key][]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -169,6 +175,29 @@ func TestEndpointsComeBeforeClustersAndOnlyChangesArePublished(t *testing.T) {
 	l.decide = gatewaysOf()
 	l.batch(time.Now())
 	expect(t, n, "forget web", "forget paths web", "fleet ")
+}
+
+func TestWhatWasNotReadYetIsNotTakenForMissing(t *testing.T) {
+	secret := gwapi.KeyOf(gwapi.KindSecret, "default", "web")
+	n := &neighbors{snap: &snapshot.Snapshot{}, unread: secret}
+	l := newLoop(n)
+	deadline := time.Now().Add(time.Hour)
+	l.decide = func(*snapshot.Snapshot) resolve.Result {
+		result := gatewaysOf(model.Gateway{Key: web, Digest: "1"})(nil)
+		result.Refs = map[gwapi.Key][]gwapi.Key{secret: {web}}
+		result.NextDeadline = deadline
+		return result
+	}
+	if next := l.batch(time.Now()); !next.Equal(deadline) {
+		t.Errorf("the next deadline is %v, want %v", next, deadline)
+	}
+	expect(t, n)
+	if len(n.status) > 0 {
+		t.Error("a status was written about objects that were not read")
+	}
+	n.unread = gwapi.Key{}
+	l.batch(time.Now())
+	expect(t, n, "sync web", "publish web", "fleet web")
 }
 
 func TestTheLogSaysOnceWhereAGatewayIsServed(t *testing.T) {

@@ -197,6 +197,9 @@ func (f *Fleet) reconcile(running map[gwapi.Key]context.CancelFunc) []gwapi.Key 
 	return slices.DeleteFunc(missing, func(key gwapi.Key) bool { return running[key] != nil || !desired[key] })
 }
 
+// Addresses are nil: Gateways have the addresses that they were built with.
+func (f *Fleet) Addresses() map[gwapi.Key][]string { return nil }
+
 // add enters a child while it starts: the lock is held from before the process
 // exists, so that Lookup knows it before it can have opened a connection.
 func (f *Fleet) add(gateway gwapi.Key, start func() (pid int, err error)) (string, error) {
