@@ -16,6 +16,8 @@ type Gateway struct {
 	// Unresolved says that GatewayParameters it refers to cannot be used: a
 	// running fleet is left as it is, and none is started.
 	Unresolved bool
+	// Fleet is how its Envoys are run in a cluster.
+	Fleet Fleet
 	// Listeners are sorted by Port.
 	Listeners []Listener
 	// Backends are sorted by Name; one Envoy cluster each.
