@@ -27,9 +27,11 @@ help: ## Say what there is
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: build envoy ## Watch a certificate be refused, pinned, replaced, waved through, pinned again (KEEP=1 stays up)
-	@go build -trimpath -o .build/demo ./hack/demo
-	@.build/demo --bin bin --envoy "$(ENVOY)" $(if $(KEEP),--keep)
+demo: ## Watch a certificate be refused, pinned, replaced, waved through, pinned again (KEEP=1 stays up; CLUSTER=local|kind|context:NAME)
+	@hack/demo.sh "$(CLUSTER)" $(if $(KEEP),--keep)
+
+shell: ## A shell with kubectl, the plugin and completion on the local cluster
+	@hack/shell.sh
 
 build: ## Build both programs into bin/
 	@echo "building bin/backendtls-operator and bin/kubectl-backendtls (minutes the first time, seconds later)"
@@ -76,4 +78,4 @@ $(TOOLS)/%:
 	@echo "building $* (minutes the first time, never again until tools/go.mod changes)"
 	@cd tools && go build -ldflags "-s -w" -o ../$@ $(PACKAGE)
 
-.PHONY: help demo build envoy test e2e fuzz golden lint generate bench clean
+.PHONY: help demo shell build envoy test e2e fuzz golden lint generate bench clean

@@ -1,5 +1,5 @@
 // Command demo tells the story of backendtls on a real Envoy, without root,
-// Kubernetes or Docker: a self-signed backend is refused, pinned, refused
+// Kubernetes or Docker, or in a cluster: a self-signed backend is refused, pinned, refused
 // again when its key changes, opened for a limited time where the Gateway
 // allows it, and closed again. Every step is a command that anybody can type.
 package main
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -41,50 +40,53 @@ func main() {
 
 // options are the flags of the demo.
 type options struct {
-	bin   string
-	envoy string
-	keep  bool
-	root  string
+	bin     string
+	envoy   string
+	keep    bool
+	root    string
+	cluster clusterOptions
 }
 
 func run(ctx context.Context) (err error) {
+	if len(os.Args) > 1 && os.Args[1] == "backend" {
+		return serveBackend(ctx, os.Args[2:])
+	}
 	var o options
 	flag.StringVar(&o.bin, "bin", "bin", "directory of backendtls-operator and kubectl-backendtls")
-	flag.StringVar(&o.envoy, "envoy", "", "path of the Envoy binary")
+	flag.StringVar(&o.envoy, "envoy", "", "path of the Envoy binary (standalone)")
 	flag.BoolVar(&o.keep, "keep", false, "stay up at the end and say what to type next")
 	flag.StringVar(&o.root, "root", ".demo", "directory to make the demo's own directory in")
+	o.cluster.flags()
 	flag.Parse()
-	if o.envoy == "" {
-		return errors.New("--envoy is missing: run `make demo`, which gets Envoy first")
-	}
-	w, err := newWorld(ctx, o.root)
+	stage, err := open(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
-	op, err := startOperator(ctx, filepath.Join(o.bin, "backendtls-operator"), o.envoy, w.dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, op.stop()) }()
+	defer func() { err = errors.Join(err, stage.close(context.WithoutCancel(ctx))) }()
 
-	s := &story{
-		out:    os.Stdout,
-		world:  w,
-		op:     op,
-		plugin: filepath.Join(o.bin, "kubectl-backendtls"),
-	}
+	s := &story{out: os.Stdout, stage: stage}
 	started := time.Now()
 	if err := s.tell(ctx); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return errors.Join(err, op.logTail())
+		return errors.Join(err, stage.lastWords(ctx))
 	}
 	s.end(time.Since(started))
 	if o.keep {
-		s.keep(o.bin)
+		s.keep()
 		<-ctx.Done()
 	}
 	return nil
+}
+
+// open makes the stage that the flags ask for.
+func open(ctx context.Context, o options) (stage, error) {
+	if o.cluster.kubeconfig != "" || o.cluster.context != "" {
+		return newCluster(ctx, o)
+	}
+	if o.envoy == "" {
+		return nil, errors.New("--envoy is missing: run `make demo`, which gets Envoy first")
+	}
+	return newStandalone(ctx, o.bin, o.envoy, o.root)
 }

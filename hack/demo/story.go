@@ -13,10 +13,8 @@ import (
 
 // story is the demo's seven steps.
 type story struct {
-	out    io.Writer
-	world  *world
-	op     *operator
-	plugin string
+	out   io.Writer
+	stage stage
 }
 
 // step is one thing to see.
@@ -24,9 +22,9 @@ type step struct {
 	title string
 	// before happens first, and says what; nil for nothing.
 	before func(ctx context.Context) error
-	// commands are run in order; every one but the last must succeed.
-	commands [][]string
-	// refused says that the last command must fail and change no file.
+	// verbs are run in order; every one but the last must succeed.
+	verbs []verb
+	// refused says that the last command must fail and change nothing.
 	refused bool
 	// status is what the client must get at the end; 0 where no request is made.
 	status int
@@ -36,53 +34,57 @@ type step struct {
 	why      string
 }
 
+// verb is a command of the plugin.
+type verb struct {
+	arguments string
+	// writes says that it is meant to write.
+	writes bool
+}
+
 func (s *story) steps() []step {
 	return []step{
 		{
-			title:    "(a) Strict by default: the policy's CA did not issue the backend's certificate",
-			commands: [][]string{{"inspect", "svc/api"}},
-			status:   503,
-			why:      "Envoy refuses a certificate that no trusted CA issued, and inspect names the check that fails.",
+			title:  "(a) Strict by default: the policy's CA did not issue the backend's certificate",
+			verbs:  []verb{inspect},
+			status: 503,
+			why:    "Envoy refuses a certificate that no trusted CA issued, and inspect names the check that fails.",
 		},
 		{
-			title:    "(b) Pin what the backends serve",
-			commands: [][]string{{"pin", "svc/api", "--yes", "--write"}},
-			status:   200,
-			why:      "The public key of the live certificate is now what is trusted, and nothing else is.",
+			title:  "(b) Pin what the backends serve",
+			verbs:  []verb{{"pin svc/api --yes", true}},
+			status: 200,
+			why:    "The public key of the live certificate is now what is trusted, and nothing else is.",
 		},
 		{
-			title:    "(c) The backends restart with a new key",
-			before:   s.world.newKey,
-			commands: [][]string{{"inspect", "svc/api"}},
-			status:   503,
-			why:      "Another key is another identity, whatever name the certificate carries.",
+			title:  "(c) The backends restart with a new key",
+			before: s.stage.newKey,
+			verbs:  []verb{inspect},
+			status: 503,
+			why:    "Another key is another identity, whatever name the certificate carries.",
 		},
 		{
-			title:    "(d) Somebody wants to switch verification off",
-			commands: [][]string{skipOn()},
-			refused:  true,
-			why:      "The Gateway's GatewayParameters allow no insecure mode; nothing was written.",
+			title:   "(d) Somebody wants to switch verification off",
+			verbs:   []verb{skipOn},
+			refused: true,
+			why:     "The Gateway's GatewayParameters allow no insecure mode; nothing was written.",
 		},
 		{
 			title:    "(e) The gateway operator allows it for at most an hour; the same command again",
-			before:   func(context.Context) error { return s.world.allow(true) },
-			commands: [][]string{skipOn(), {"inspect", "svc/api"}},
+			before:   func(ctx context.Context) error { return s.stage.allow(ctx, true) },
+			verbs:    []verb{skipOn, inspect},
 			status:   200,
 			degraded: "True",
 			why:      "Verification is off, for two minutes, with a reason, and the status says so before Envoy does it.",
 		},
 		{
-			title:    "(f) Back to what is written",
-			commands: [][]string{{"skip-verify", "off", "svc/api", "--write", "--yes"}},
-			status:   503,
-			why:      "Verification is on again at once; the new key still is not the pinned one.",
+			title:  "(f) Back to what is written",
+			verbs:  []verb{{"skip-verify off svc/api --yes", true}},
+			status: 503,
+			why:    "Verification is on again at once; the new key still is not the pinned one.",
 		},
 		{
-			title: "(g) The new key is right: replace the pin",
-			commands: [][]string{
-				{"pin", "svc/api", "--replace", "--yes", "--write"},
-				{"inspect", "svc/api"},
-			},
+			title:    "(g) The new key is right: replace the pin",
+			verbs:    []verb{{"pin svc/api --replace --yes", true}, inspect},
 			status:   200,
 			degraded: "False",
 			why:      "Strict, pinned, and SecurityDegraded is False.",
@@ -90,18 +92,19 @@ func (s *story) steps() []step {
 	}
 }
 
-func skipOn() []string {
-	return []string{"skip-verify", "on", "svc/api", "--for", "2m", "--reason", "demo", "--yes", "--write"}
-}
+var (
+	inspect = verb{"inspect svc/api", false}
+	skipOn  = verb{"skip-verify on svc/api --for 2m --reason demo --yes", true}
+)
 
 // tell runs every step, and checks that each shows what it says.
 func (s *story) tell(ctx context.Context) error {
 	started := time.Now()
-	if err := s.op.ready(ctx, s.world); err != nil {
+	up, err := s.stage.ready(ctx)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "operator and Envoy are up after %.1f s, two backends serve one self-signed certificate\n\n",
-		time.Since(started).Seconds())
+	fmt.Fprintf(s.out, "After %.1f s: %s.\n\n", time.Since(started).Seconds(), up)
 	for _, step := range s.steps() {
 		if err := s.show(ctx, step); err != nil {
 			return fmt.Errorf("step %s: %w", step.title, err)
@@ -118,12 +121,12 @@ func (s *story) show(ctx context.Context, step step) error {
 			return err
 		}
 	}
-	digest, err := s.world.digest()
+	digest, err := s.stage.digest(ctx)
 	if err != nil {
 		return err
 	}
 	var output string
-	for i, arguments := range step.commands {
+	for i, verb := range step.verbs {
 		// What a command shows is only worth showing once Envoy has what the
 		// command before it wrote.
 		if i > 0 {
@@ -131,8 +134,8 @@ func (s *story) show(ctx context.Context, step step) error {
 				return err
 			}
 		}
-		last := i == len(step.commands)-1
-		if output, err = s.command(ctx, box, arguments, last && step.refused); err != nil {
+		last := i == len(step.verbs)-1
+		if output, err = s.command(ctx, box, verb, last && step.refused); err != nil {
 			return err
 		}
 	}
@@ -167,43 +170,45 @@ func (s *story) outcome(ctx context.Context, box *box, step step, digest string)
 		box.result(fmt.Sprintf("client got %d", step.status))
 		return nil
 	}
-	after, err := s.world.digest()
+	after, err := s.stage.digest(ctx)
 	if err != nil {
 		return err
 	}
 	if after != digest {
-		return errors.New("the refused command changed a file")
+		return errors.New("the refused command changed something")
 	}
 	box.result("refused (exit 1), nothing written")
 	return nil
 }
 
 // settle waits until the operator reports that Envoy has the policy as it is
-// in the files now, and a client gets the status.
+// written now, and a client gets the status.
 func (s *story) settle(ctx context.Context, status int) error {
-	bounded, cancel := context.WithTimeout(ctx, 20*time.Second)
+	bounded, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	got := 0
 	for {
-		if programmed, err := s.world.programmed(); err == nil && programmed {
-			if got = s.world.request(bounded); got == status {
+		if programmed, err := s.stage.programmed(bounded); err == nil && programmed {
+			if got = s.stage.request(bounded); got == status {
 				return nil
 			}
 		}
 		select {
 		case <-bounded.Done():
-			return fmt.Errorf("a client gets %d, not %d, 20 seconds later", got, status)
+			return fmt.Errorf("a client gets %d, not %d, a minute later", got, status)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
 // command runs a verb of the plugin as a person would.
-func (s *story) command(ctx context.Context, box *box, arguments []string, refused bool) (string, error) {
-	arguments = append(arguments, "-f", s.world.dir)
-	box.command("kubectl backendtls " + strings.Join(arguments, " "))
-	command := exec.CommandContext(ctx, s.plugin, arguments...)
-	command.Env = append(os.Environ(), fmt.Sprintf("COLUMNS=%d", inside))
+func (s *story) command(ctx context.Context, box *box, v verb, refused bool) (string, error) {
+	typed, command := s.stage.verb(ctx, strings.Fields(v.arguments), v.writes)
+	box.command(typed)
+	if command.Env == nil {
+		command.Env = os.Environ()
+	}
+	command.Env = append(command.Env, fmt.Sprintf("COLUMNS=%d", inside))
 	output, err := command.CombinedOutput()
 	box.output(string(output))
 	failure := &exec.ExitError{}
@@ -213,7 +218,7 @@ func (s *story) command(ctx context.Context, box *box, arguments []string, refus
 	case err == nil, refused && errors.As(err, &failure) && failure.ExitCode() == 1:
 		return string(output), nil
 	default:
-		return "", fmt.Errorf("kubectl backendtls %s: %w", arguments[0], err)
+		return "", fmt.Errorf("%s: %w", typed, err)
 	}
 }
 
@@ -222,19 +227,6 @@ func (s *story) end(took time.Duration) {
 }
 
 // keep says what to type while everything stays up.
-func (s *story) keep(bin string) {
-	fmt.Fprintf(s.out, `
-Everything stays up until you press Ctrl-C, and then is removed.
-In another terminal, in this directory:
-
-  export PATH=$PWD/%[1]s:$PATH
-  kubectl-backendtls inspect svc/api -f %[2]s
-  kubectl-backendtls fetch svc/api -f %[2]s
-  kubectl-backendtls verify svc/api -f %[2]s
-  curl -i http://%[3]s/
-  tail -f %[4]s
-
-Edit a file in %[2]s,
-and the status in %[2]s/.backendtls/status follows.
-`, bin, s.world.dir, s.world.gateway, s.op.log)
+func (s *story) keep() {
+	fmt.Fprintf(s.out, "\nEverything stays up until you press Ctrl-C, and then is removed.\n%s", s.stage.hint())
 }

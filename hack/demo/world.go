@@ -37,12 +37,9 @@ type world struct {
 // newWorld makes a directory of its own, so that two demos can run at once:
 // each has its own random loopback addresses, and ports that are free there.
 func newWorld(ctx context.Context, root string) (*world, error) {
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return nil, fmt.Errorf("making the demo's directory: %w", err)
-	}
-	dir, err := os.MkdirTemp(root, "run-")
+	dir, err := ownDirectory(root)
 	if err != nil {
-		return nil, fmt.Errorf("making the demo's directory: %w", err)
+		return nil, err
 	}
 	w := &world{dir: dir}
 	if err := w.fill(ctx); err != nil {
@@ -103,24 +100,45 @@ func (w *world) allow(skip bool) error {
 }
 
 func (w *world) write(name, text string, values map[string]any) error {
+	content, err := fillIn(name, text, values)
+	if err != nil {
+		return err
+	}
+	// By rename, as every careful tool does, although the operator would also
+	// bear a half-written file.
+	path := filepath.Join(w.dir, name)
+	if err := os.WriteFile(filepath.Join(w.dir, "."+name), []byte(content), 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return os.Rename(filepath.Join(w.dir, "."+name), path)
+}
+
+// fillIn fills values into a manifest.
+func fillIn(name, text string, values map[string]any) (string, error) {
 	indent := func(n int, s string) string {
 		return strings.ReplaceAll(s, "\n", "\n"+strings.Repeat(" ", n))
 	}
 	parsed, err := template.New(name).Funcs(template.FuncMap{"indent": indent}).Parse(text)
 	if err != nil {
-		return fmt.Errorf("template %s: %w", name, err)
+		return "", fmt.Errorf("template %s: %w", name, err)
 	}
 	var b strings.Builder
 	if err := parsed.Execute(&b, values); err != nil {
-		return fmt.Errorf("template %s: %w", name, err)
+		return "", fmt.Errorf("template %s: %w", name, err)
 	}
-	// By rename, as every careful tool does, although the operator would also
-	// bear a half-written file.
-	path := filepath.Join(w.dir, name)
-	if err := os.WriteFile(filepath.Join(w.dir, "."+name), []byte(b.String()), 0o600); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+	return b.String(), nil
+}
+
+// ownDirectory makes a directory of its own in root.
+func ownDirectory(root string) (string, error) {
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return "", fmt.Errorf("making the demo's directory: %w", err)
 	}
-	return os.Rename(filepath.Join(w.dir, "."+name), path)
+	dir, err := os.MkdirTemp(root, "run-")
+	if err != nil {
+		return "", fmt.Errorf("making the demo's directory: %w", err)
+	}
+	return dir, nil
 }
 
 func (w *world) close() error {
