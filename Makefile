@@ -25,7 +25,7 @@ export ENVOY
 ##@ Use it
 help: ## Say what there is
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Watch a certificate be refused, pinned, replaced, waved through, pinned again (KEEP=1 stays up; CLUSTER=local|kind|context:NAME)
 	@hack/demo.sh "$(CLUSTER)" $(if $(KEEP),--keep)
@@ -65,6 +65,12 @@ lint: $(TOOLS)/golangci-lint ## Check style, faults and the import table
 generate: $(TOOLS)/controller-gen ## Generate deepcopy and CRD anew
 	@CONTROLLER_GEN=$(CURDIR)/$< hack/generate
 
+install-yaml: ## Render manifests/ into .build/install.yaml, which needs nothing but kubectl apply
+	@mkdir -p .build
+	@go run ./hack/render manifests >.build/install.yaml.new
+	@mv .build/install.yaml.new .build/install.yaml
+	@echo "wrote .build/install.yaml"
+
 bench: ## Run the benchmarks
 	@go test -run '^$$' -bench . -benchmem ./internal/... ./operator/... ./test/...
 
@@ -78,4 +84,4 @@ $(TOOLS)/%:
 	@echo "building $* (minutes the first time, never again until tools/go.mod changes)"
 	@cd tools && go build -ldflags "-s -w" -o ../$@ $(PACKAGE)
 
-.PHONY: help demo shell build envoy test e2e fuzz golden lint generate bench clean
+.PHONY: help demo shell build envoy test e2e fuzz golden lint generate install-yaml bench clean
