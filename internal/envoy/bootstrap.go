@@ -5,19 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
 	monitorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
@@ -31,12 +26,17 @@ const maxSocketPath = 107
 // plane.
 type BootstrapConfig struct {
 	// NodeID and NodeCluster are for Envoy's own logs. The control plane stamps
-	// the identity it has authenticated; it does not believe these.
+	// the identity it has authenticated; it does not believe these. NodeID may
+	// be empty where Envoy is told by --service-node.
 	NodeID      string
 	NodeCluster string
-	// XDSSocket and AdminSocket are the absolute paths of unix sockets, at most
-	// 107 bytes long: the control plane's, and the one Envoy makes.
-	XDSSocket   string
+	// XDSSocket is the absolute path of the control plane's unix socket, at most
+	// 107 bytes long; "" where it is Service.
+	XDSSocket string
+	// Service is the control plane in a cluster, instead of XDSSocket.
+	Service *XDSService
+	// AdminSocket is the absolute path of the unix socket that Envoy makes, at
+	// most 107 bytes long.
 	AdminSocket string
 	// Connections is the most client connections at a time, over all ports; 0
 	// is DefaultConnections. It must fit into the process's limit of open files.
@@ -56,21 +56,13 @@ func Bootstrap(config BootstrapConfig) ([]byte, error) {
 // is. Everything else comes over one delta stream from there, so nothing in
 // it ever changes. The error says which field of the config is not usable.
 func NewBootstrap(config BootstrapConfig) (*bootstrapv3.Bootstrap, error) {
-	for _, socket := range []struct{ field, path string }{
-		{"XDSSocket", config.XDSSocket}, {"AdminSocket", config.AdminSocket},
-	} {
-		if socket.path == "" || socket.path[0] != '/' || len(socket.path) > maxSocketPath {
-			return nil, fmt.Errorf("bootstrap: %s %q is not an absolute path of at most %d bytes",
-				socket.field, socket.path, maxSocketPath)
-		}
-	}
-	if config.NodeID == "" || config.NodeCluster == "" {
-		return nil, errors.New("bootstrap: NodeID and NodeCluster must be set, xDS is refused by Envoy without them")
+	if err := config.check(); err != nil {
+		return nil, fmt.Errorf("bootstrap: %w", err)
 	}
 	if config.Connections == 0 {
 		config.Connections = DefaultConnections
 	}
-	cluster, err := xdsCluster(config.XDSSocket)
+	cluster, err := config.controlPlane()
 	if err != nil {
 		return nil, fmt.Errorf("bootstrap: %w", err)
 	}
@@ -95,6 +87,29 @@ func NewBootstrap(config BootstrapConfig) (*bootstrapv3.Bootstrap, error) {
 	return written, nil
 }
 
+// check names the field that is not usable.
+func (c *BootstrapConfig) check() error {
+	sockets := []struct{ field, path string }{{"AdminSocket", c.AdminSocket}, {"XDSSocket", c.XDSSocket}}
+	if c.Service != nil {
+		if c.XDSSocket != "" {
+			return errors.New("XDSSocket and Service exclude each other")
+		}
+		if err := c.Service.check(); err != nil {
+			return fmt.Errorf("Service: %w", err)
+		}
+		sockets = sockets[:1]
+	}
+	for _, socket := range sockets {
+		if socket.path == "" || socket.path[0] != '/' || len(socket.path) > maxSocketPath {
+			return fmt.Errorf("%s %q is not an absolute path of at most %d bytes", socket.field, socket.path, maxSocketPath)
+		}
+	}
+	if c.NodeCluster == "" || c.NodeID == "" && c.Service == nil {
+		return errors.New("NodeID and NodeCluster must be set, xDS is refused by Envoy without them")
+	}
+	return nil
+}
+
 // JSON is a message in the JSON that Envoy reads, indented. The same message
 // gives the same bytes: protojson's white space, which differs between builds
 // on purpose, is replaced.
@@ -108,68 +123,6 @@ func JSON(message proto.Message) ([]byte, error) {
 		return nil, err
 	}
 	return append(indented.Bytes(), '\n'), nil
-}
-
-// dynamicResources are listeners and clusters over one aggregated stream.
-// Delta, because removals are then said and acknowledged, resource by resource.
-func dynamicResources() *bootstrapv3.Bootstrap_DynamicResources {
-	return &bootstrapv3.Bootstrap_DynamicResources{
-		LdsConfig: overADS(),
-		CdsConfig: overADS(),
-		AdsConfig: &corev3.ApiConfigSource{
-			ApiType:             corev3.ApiConfigSource_DELTA_GRPC,
-			TransportApiVersion: corev3.ApiVersion_V3,
-			GrpcServices: []*corev3.GrpcService{{
-				TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
-					ClusterName: XDSCluster,
-					// Envoy's default waits up to 30 s before it asks an operator that has
-					// come back.
-					RetryPolicy: &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
-						BaseInterval: durationpb.New(200 * time.Millisecond),
-						MaxInterval:  durationpb.New(2 * time.Second),
-					}},
-				}},
-			}},
-			SetNodeOnFirstMessageOnly: true,
-		},
-	}
-}
-
-// xdsCluster is the control plane behind a unix socket: there the operating
-// system says who is at the other end, so there is no TLS.
-func xdsCluster(socket string) (*clusterv3.Cluster, error) {
-	options, err := pack(&httpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
-			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-						// A control plane that hangs is noticed and asked again.
-						ConnectionKeepalive: &corev3.KeepaliveSettings{
-							Interval: durationpb.New(30 * time.Second),
-							Timeout:  durationpb.New(10 * time.Second),
-						},
-					},
-				},
-			},
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &clusterv3.Cluster{
-		Name:                          XDSCluster,
-		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
-		ConnectTimeout:                durationpb.New(time.Second),
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptions: options},
-		LoadAssignment: &endpointv3.ClusterLoadAssignment{
-			ClusterName: XDSCluster,
-			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
-				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-					Endpoint: &endpointv3.Endpoint{Address: pipeAddress(socket)},
-				},
-			}}}},
-		},
-	}, nil
 }
 
 // runtimeLayers: RE2 programs of any size are taken (Envoy's default is 100,

@@ -23,13 +23,18 @@ const (
 	// anyHost stands for the empty hostname where Envoy or a name needs a word.
 	anyHost = "*"
 
-	httpFilterRouter  = "envoy.filters.http.router"
-	tlsInspector      = "envoy.filters.listener.tls_inspector"
-	connectionManager = "envoy.filters.network.http_connection_manager"
-	tlsSocket         = "envoy.transport_sockets.tls"
-	stdoutAccessLog   = "envoy.access_loggers.stdout"
-	httpOptions       = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	connectionMonitor = "envoy.resource_monitors.global_downstream_max_connections"
+	httpFilterRouter   = "envoy.filters.http.router"
+	credentialInjector = "envoy.filters.http.credential_injector"
+	upstreamCodec      = "envoy.filters.http.upstream_codec"
+	healthCheck        = "envoy.filters.http.health_check"
+	previousHosts      = "envoy.retry_host_predicates.previous_hosts"
+	tlsInspector       = "envoy.filters.listener.tls_inspector"
+	connectionManager  = "envoy.filters.network.http_connection_manager"
+	tlsSocket          = "envoy.transport_sockets.tls"
+	stdoutAccessLog    = "envoy.access_loggers.stdout"
+	httpOptions        = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	genericCredential  = "envoy.http.injected_credentials.generic"
+	connectionMonitor  = "envoy.resource_monitors.global_downstream_max_connections"
 )
 
 // ListenerName names the listener of a port: http/8080, https/8443.

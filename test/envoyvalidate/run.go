@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 
 	"github.com/backendtls/backendtls/internal/envoy"
@@ -22,8 +26,9 @@ import (
 // patience is how long Envoy may take to start, or to write a line.
 const patience = 20 * time.Second
 
-// Running is an Envoy that serves static resources until the test ends.
+// Running is an Envoy that serves until the test ends.
 type Running struct {
+	admin  *http.Client
 	stdout, stderr output
 }
 
@@ -53,6 +58,14 @@ func Run(tb testing.TB, resources envoy.Resources, assignments ...*endpointv3.Cl
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return Start(tb, bootstrap)
+}
+
+// Start starts Envoy on the bootstrap and waits until it serves. It ends with
+// the test.
+func Start(tb testing.TB, bootstrap *bootstrapv3.Bootstrap) *Running {
+	tb.Helper()
+	admin := bootstrap.GetAdmin().GetAddress().GetPipe().GetPath()
 	running := &Running{}
 	cmd := exec.CommandContext(tb.Context(), Binary(tb), "--config-path", write(tb, bootstrap),
 		"--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "--file-flush-interval-msec", "50")
@@ -76,30 +89,65 @@ func Run(tb testing.TB, resources envoy.Resources, assignments ...*endpointv3.Cl
 // await asks the admin interface until Envoy is ready.
 func (r *Running) await(tb testing.TB, admin string, ended <-chan struct{}) {
 	tb.Helper()
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var dialer net.Dialer
-			return dialer.DialContext(ctx, "unix", admin)
-		},
-		DisableKeepAlives: true,
-	}
-	client := &http.Client{Transport: transport, Timeout: time.Second}
+	r.admin = adminClient(admin)
 	Eventually(tb, "Envoy is ready", func() bool {
 		select {
 		case <-ended:
 			tb.Fatalf("Envoy ended: %s", r.stderr.String())
 		default:
 		}
-		request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, "http://admin/ready", nil)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			return false
-		}
-		return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+		status, _ := r.ask(tb, "/ready")
+		return status == http.StatusOK
 	})
+}
+
+// Words are what Envoy wrote to its standard error.
+func (r *Running) Words() string { return r.stderr.String() }
+
+// Stat is a counter or a gauge, 0 if there is none of that name.
+func (r *Running) Stat(tb testing.TB, name string) int {
+	tb.Helper()
+	_, text := r.ask(tb, "/stats")
+	for line := range strings.Lines(text) {
+		if number, found := strings.CutPrefix(strings.TrimSpace(line), name+": "); found {
+			value, err := strconv.Atoi(number)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return value
+		}
+	}
+	return 0
+}
+
+// ask asks the admin interface; the status is 0 if it does not answer.
+func (r *Running) ask(tb testing.TB, path string) (int, string) {
+	tb.Helper()
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, "http://admin"+path, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	response, err := r.admin.Do(request)
+	if err != nil {
+		return 0, ""
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return response.StatusCode, string(text)
+}
+
+func adminClient(socket string) *http.Client {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var dialer net.Dialer
+			return dialer.DialContext(ctx, "unix", socket)
+		},
+		DisableKeepAlives: true,
+	}
+	return &http.Client{Transport: transport, Timeout: time.Second}
 }
 
 // Logged waits for a line of the access log and returns its fields.
