@@ -45,10 +45,13 @@ envoy: ## Get the pinned Envoy into .build/, or check ENVOY=path
 test: ## Prove everything: lint, then all tests with the race detector on a real Envoy, then fuzzing
 	@hack/need-c.sh
 	@$(MAKE) --no-print-directory envoy lint
-	@go run ./hack/gotest -race -count=1 -timeout 15m $$(go list ./... | grep -v /test/e2e)
+	@go run ./hack/gotest -race -count=1 -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/cluster)
 	@# Alone, because it measures deadlines that are promised.
 	@go run ./hack/gotest -race -count=1 -timeout 15m ./test/e2e
 	@hack/fuzz.sh 10s
+
+test-cluster: build image cluster ## Prove it in a real cluster: needs root, see docs/local-cluster.md
+	@go run ./hack/gotest -race -count=1 -timeout 40m ./test/cluster
 
 e2e: envoy ## Only the tests on a real Envoy
 	@go run ./hack/gotest -count=1 -timeout 15m ./test/e2e/... ./operator/process/...
@@ -84,4 +87,4 @@ $(TOOLS)/%:
 	@echo "building $* (minutes the first time, never again until tools/go.mod changes)"
 	@cd tools && go build -ldflags "-s -w" -o ../$@ $(PACKAGE)
 
-.PHONY: help demo shell build envoy test e2e fuzz golden lint generate install-yaml bench clean
+.PHONY: help demo shell build envoy test test-cluster e2e fuzz golden lint generate install-yaml bench clean
