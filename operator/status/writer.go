@@ -1,0 +1,175 @@
+package status
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/report"
+)
+
+// FieldOwner is the manager under which the API server lists what is written.
+const FieldOwner = "backendtls-operator"
+
+// The pace of writing. What admits a new mode is exempt: the mode waits for it.
+const (
+	workers     = 8
+	writeRate   = rate.Limit(100)
+	writeBurst  = 200
+	retryLeast  = 10 * time.Millisecond
+	retryMost   = 30 * time.Second
+	goneAfter   = 3
+	adoptAgain  = 10 * time.Second
+	saidAgainIn = 30 * time.Second
+	// writeTimeout ends a write that got no answer. It is shorter than the time
+	// between a replica's last moment of leading and the next one's first.
+	writeTimeout = 4 * time.Second
+)
+
+// The priorities of objects in the queue.
+const (
+	// urgent: a mode waits for it.
+	urgent = 100
+	// changed: something else is to be said than before.
+	changed = 0
+	// checked: the object changed, or another replica wrote until now.
+	checked = -100
+)
+
+// Config is what a Writer is made of.
+type Config struct {
+	// Client writes. It should have no rate limit: the Writer has one, which lets
+	// pass what a mode waits for.
+	Client client.Client
+	// Cache has the live objects and tells of their changes.
+	Cache cache.Cache
+	// Kinds are those that the Cache has informers for; others are never asked
+	// for, because that would start one. It is called often. Nil means all.
+	Kinds func() []gwapi.Kind
+	// Leading says whether this replica may write, now.
+	Leading func() bool
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Writer brings desired statuses to the API server.
+type Writer struct {
+	config     Config
+	wake       chan struct{}
+	limiter    *rate.Limiter
+	counts     counts
+	complaints complaints
+
+	mu sync.Mutex
+	// put is the newest desired set, nil before the first.
+	put report.Set
+	// desired is what the workers go by: the newest that was compared.
+	desired report.Set
+	// retired is what was last desired of anonymous objects that are not reported
+	// on any more.
+	retired map[gwapi.Key]report.Report
+	tracks  map[gwapi.Key]*track
+	// active are the kinds that the Cache has.
+	active map[gwapi.Kind]bool
+	// poked asks for a look at every object.
+	poked bool
+}
+
+// New makes a Writer that does not write yet.
+func New(config Config) *Writer {
+	if config.Kinds == nil {
+		config.Kinds = Kinds
+	}
+	return &Writer{
+		config: config, wake: make(chan struct{}, 1), limiter: rate.NewLimiter(writeRate, writeBurst),
+		counts: newCounts(), complaints: complaints{log: config.Log, now: config.Now},
+		retired: map[gwapi.Key]report.Report{}, tracks: map[gwapi.Key]*track{}, active: map[gwapi.Kind]bool{},
+	}
+}
+
+// Kinds are all kinds whose status is written.
+func Kinds() []gwapi.Kind {
+	names := make([]gwapi.Kind, len(kinds))
+	for i := range kinds {
+		names[i] = kinds[i].name
+	}
+	return names
+}
+
+// Put replaces the desired statuses; the set must not be changed afterwards. It
+// never blocks. It is to be called on every replica, so that whoever is elected
+// knows what was said.
+func (w *Writer) Put(desired report.Set) {
+	if desired == nil {
+		desired = report.Set{}
+	}
+	w.mu.Lock()
+	w.put = desired
+	w.mu.Unlock()
+	w.rouse()
+}
+
+// Poke asks for a look at every object: another replica wrote until now, or the
+// kinds changed. It never blocks.
+func (w *Writer) Poke() {
+	w.mu.Lock()
+	w.poked = true
+	w.mu.Unlock()
+	w.rouse()
+}
+
+func (w *Writer) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // It will look at the newest anyway.
+	}
+}
+
+// Run writes until ctx ends, whenever this replica leads. The Cache must be
+// running, or be started soon.
+func (w *Writer) Run(ctx context.Context) error {
+	queue := priorityqueue.New("status", func(options *priorityqueue.Opts[gwapi.Key]) {
+		options.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[gwapi.Key](retryLeast, retryMost)
+	})
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() { w.work(ctx, queue) })
+	}
+	w.dispatch(ctx, queue)
+	queue.ShutDown()
+	running.Wait()
+	return nil
+}
+
+// work settles objects, one after the other.
+func (w *Writer) work(ctx context.Context, queue priorityqueue.PriorityQueue[gwapi.Key]) {
+	for {
+		key, priority, ended := queue.GetWithPriority()
+		if ended {
+			return
+		}
+		v := w.settle(ctx, key, false)
+		if v.unpaid && w.limiter.Wait(ctx) == nil {
+			// What was read is not the newest any more.
+			v = w.settle(ctx, key, true)
+		}
+		switch {
+		case v.retry:
+			queue.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: &priority}, key)
+		case v.after > 0:
+			queue.AddWithOpts(priorityqueue.AddOpts{After: v.after, Priority: &priority}, key)
+		default:
+			queue.Forget(key)
+		}
+		queue.Done(key)
+	}
+}
