@@ -11,7 +11,8 @@ import (
 type Envoy struct {
 	// Name is the pod's name, or envoy-PID.
 	Name string
-	// Connected says whether it has an xDS stream now.
+	// Connected says whether it has an xDS stream now, on which it has said which
+	// clusters it has: before that, Held may be less than it uses.
 	Connected bool
 	// Settled maps each key of Gateway.Shares to the share of the last
 	// publication which this Envoy acknowledged to the end: clusters, listeners

@@ -17,6 +17,8 @@ import (
 
 // Authenticator tells who opened a stream, from what the transport proved
 // (grpc's peer.FromContext) and never from what the client says about itself.
+// An error with the status Unavailable says that this could not be checked now;
+// the stream is refused all the same, with that status.
 type Authenticator interface {
 	Identify(ctx context.Context) (Peer, error)
 }
@@ -67,6 +69,9 @@ func (s *Server) identify(
 		}
 		if err != nil {
 			s.config.Log.Warn("refused an xds stream of an unidentified peer", "error", err)
+			if status.Code(err) == codes.Unavailable {
+				return status.Error(codes.Unavailable, "who asks cannot be checked now")
+			}
 			return status.Error(codes.Unauthenticated, "not an Envoy of a Gateway of this operator")
 		}
 		return handler(server, &identified{

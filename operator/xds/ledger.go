@@ -129,7 +129,7 @@ func (r *record) distrust(refused *response) {
 func (r *record) report(now time.Time, faults []model.Rejection) model.Envoy {
 	e := model.Envoy{
 		Name:       r.name,
-		Connected:  r.stream != nil,
+		Connected:  r.stream != nil && r.stream.subscriptions[clusters] != nil,
 		Settled:    maps.Clone(r.settled),
 		Held:       make([]model.HeldCluster, 0, len(r.held)),
 		Rejections: slices.Clone(faults),

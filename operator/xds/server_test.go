@@ -3,6 +3,7 @@ package xds
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -129,6 +130,43 @@ func TestAStreamEndsWhenTheProofOfItsPeerDoes(t *testing.T) {
 	c := newClientOf(h, Peer{Name: "envoy-1", Gateway: web, Expires: time.Now().Add(300 * time.Millisecond)})
 	if err := c.awaitEnd(); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("ended with %v, want Unauthenticated", err)
+	}
+}
+
+func TestAnEnvoyCountsAsConnectedOnceItHasSaidWhichClustersItHas(t *testing.T) {
+	h := newHarness(t)
+	h.Publish(web, serving(shares("1"), oldAPI))
+	stream := open(t, h.dial(h.socket(Peer{Gateway: web, Name: "envoy-1"})),
+		discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResources_FullMethodName)
+	h.eventually("the stream", func() bool { return len(h.Envoys()[web]) == 1 })
+	if ledger(t, h.Server, web, "envoy-1").Connected {
+		t.Error("it counts as connected, with clusters that nobody knows")
+	}
+	for _, k := range []kind{listeners, clusters} {
+		if err := stream.SendMsg(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: k.typeURL()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.eventually("its clusters", func() bool { return ledger(t, h.Server, web, "envoy-1").Connected })
+}
+
+// unsure cannot tell who anybody is.
+type unsure struct{}
+
+func (unsure) Identify(context.Context) (Peer, error) {
+	return Peer{}, fmt.Errorf("asking: %w", status.Error(codes.Unavailable, "nobody answers"))
+}
+
+func TestAPeerWhoCannotBeCheckedNowIsToldToComeBack(t *testing.T) {
+	h := newHarness(t)
+	h.config.Authenticator = unsure{}
+	c := newClientOf(h, Peer{Gateway: web, Name: "envoy-1"})
+	err := c.awaitEnd()
+	if status.Code(err) != codes.Unavailable || strings.Contains(err.Error(), "nobody answers") {
+		t.Errorf("ended with %v, want Unavailable without the reason", err)
+	}
+	if len(h.Envoys()) != 0 {
+		t.Errorf("the ledger has %v", h.Envoys())
 	}
 }
 
