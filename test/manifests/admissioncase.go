@@ -1,0 +1,38 @@
+package manifests
+
+import (
+	"fmt"
+	"os"
+
+	"sigs.k8s.io/yaml"
+)
+
+// AdmissionCase is one write of a BackendTLSPolicy and what the admission
+// policy says to it. The cases are a file, so that the tests on a cluster put
+// the same ones to a real API server.
+type AdmissionCase struct {
+	// Name is a sentence.
+	Name string `json:"name"`
+	// Allowed is the namespace's label backendtls.dev/allow-insecure-modes; nil
+	// if it has none.
+	Allowed *string `json:"allowed,omitempty"`
+	// Before is spec.options of the policy as it was; absent: it is created.
+	Before *map[string]string `json:"before,omitempty"`
+	// After is spec.options as it is to be.
+	After map[string]string `json:"after,omitempty"`
+	// Refused is a part of what the refusal says; empty: it is admitted.
+	Refused string `json:"refused,omitempty"`
+}
+
+// AdmissionCases reads the cases of a file.
+func AdmissionCases(path string) ([]AdmissionCase, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read admission cases: %w", err)
+	}
+	var cases []AdmissionCase
+	if err := yaml.UnmarshalStrict(text, &cases); err != nil {
+		return nil, fmt.Errorf("read admission cases of %s: %w", path, err)
+	}
+	return cases, nil
+}
