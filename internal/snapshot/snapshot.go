@@ -43,8 +43,16 @@ type Snapshot struct {
 	// trust fails closed; anything else stays as it last was.
 	Faults map[gwapi.Key]string
 
-	// Unseen names what could not be read, for lack of rights.
+	// Unseen names what could not be read, for lack of rights, and why. An entry
+	// without a reason says that its namespace was read, whatever is said of all
+	// namespaces.
 	Unseen map[Scope]string
+
+	// Bundles are the Gateway API's CustomResourceDefinitions that are installed,
+	// by name, each with its bundle version (annotation
+	// gateway.networking.k8s.io/bundle-version), "" without one. It is nil where
+	// nobody looked.
+	Bundles map[string]string
 
 	Site     Site
 	Observed Observed
@@ -76,8 +84,21 @@ type Observed struct {
 	// a Gateway without any is absent. Not used in standalone, where Build
 	// assigns them.
 	Addresses map[gwapi.Key][]string
+	// Fleet says per Gateway why its Envoys are not run as they should be, naming
+	// the object in the way; a Gateway without a fault is absent.
+	Fleet map[gwapi.Key]string
 	// Untranslatable says per Gateway why its configuration could not be built.
 	Untranslatable map[gwapi.Key]string
+}
+
+// Hidden says whether objects of a kind in a namespace, "" for a kind without,
+// could not be read, and why.
+func (s *Snapshot) Hidden(kind gwapi.Kind, namespace string) (reason string, hidden bool) {
+	reason, known := s.Unseen[Scope{Kind: kind, Namespace: namespace}]
+	if !known {
+		reason = s.Unseen[Scope{Kind: kind}]
+	}
+	return reason, reason != ""
 }
 
 func compareNames(a, b types.NamespacedName) int {

@@ -40,6 +40,8 @@ type Fleet interface {
 	// Addresses are where each Gateway is reached; nil where Gateways have the
 	// addresses that Build gave them.
 	Addresses() map[gwapi.Key][]string
+	// Faults say why the Envoys of a Gateway are not run as they should be.
+	Faults() map[gwapi.Key]string
 	Changes() <-chan struct{}
 }
 
@@ -230,7 +232,7 @@ func (l *Loop) observe() snapshot.Observed {
 		}
 	}
 	return snapshot.Observed{
-		Envoys: envoys, Addresses: l.Fleet.Addresses(), Untranslatable: l.untranslatable(),
+		Envoys: envoys, Addresses: l.Fleet.Addresses(), Fleet: l.Fleet.Faults(), Untranslatable: l.untranslatable(),
 	}
 }
 

@@ -98,6 +98,7 @@ func (f fleet) Put(gateways map[gwapi.Key]model.Gateway) {
 }
 func (f fleet) Changes() <-chan struct{}          { return nil }
 func (f fleet) Addresses() map[gwapi.Key][]string { return nil }
+func (f fleet) Faults() map[gwapi.Key]string      { return nil }
 func (f fleet) Envoys() map[gwapi.Key][]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -200,6 +200,9 @@ func (f *Fleet) reconcile(running map[gwapi.Key]context.CancelFunc) []gwapi.Key 
 // Addresses are nil: Gateways have the addresses that they were built with.
 func (f *Fleet) Addresses() map[gwapi.Key][]string { return nil }
 
+// Faults are nil: why an Envoy does not run is in the log.
+func (f *Fleet) Faults() map[gwapi.Key]string { return nil }
+
 // add enters a child while it starts: the lock is held from before the process
 // exists, so that Lookup knows it before it can have opened a connection.
 func (f *Fleet) add(gateway gwapi.Key, start func() (pid int, err error)) (string, error) {
