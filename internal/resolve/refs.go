@@ -57,12 +57,7 @@ func findStanding[T metav1.Object](
 
 // hidden says whether objects of a kind in a namespace could not be read.
 func (b *builder) hidden(kind gwapi.Kind, namespace string) (reason string, hidden bool) {
-	for _, scope := range [...]snapshot.Scope{{Kind: kind, Namespace: namespace}, {Kind: kind}} {
-		if reason, hidden = b.snap.Unseen[scope]; hidden {
-			return reason, true
-		}
-	}
-	return "", false
+	return b.snap.Hidden(kind, namespace)
 }
 
 // permitted says whether one object may refer to another. A grant with a fault

@@ -22,6 +22,12 @@ func NewObjects[T metav1.Object](objects ...T) Objects[T] {
 	return Objects[T]{byName: byName}
 }
 
+// CopyObjects collects the objects of a map, which the caller may go on
+// changing: for one who keeps objects up to date and takes copies now and then.
+func CopyObjects[T metav1.Object](byName map[types.NamespacedName]T) Objects[T] {
+	return Objects[T]{byName: maps.Clone(byName)}
+}
+
 // Get is the object of that name.
 func (o Objects[T]) Get(name types.NamespacedName) (T, bool) {
 	object, found := o.byName[name]
