@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -70,10 +71,10 @@ func run(ctx context.Context, args []string, options command.Options) int {
 	return command.Report(ctx, root.ExecuteContext(ctx), options.ErrOut)
 }
 
-// NewRoot is the root command with every verb. It sets options.Config.
+// NewRoot is the root command with every verb. It sets options.Config
+// and options.API.
 func NewRoot(options command.Options) *cobra.Command {
-	options.Config = genericclioptions.NewConfigFlags(true).
-		WithDiscoveryBurst(300).WithDiscoveryQPS(50).WithWarningPrinter(options.IOStreams)
+	options.Config = genericclioptions.NewConfigFlags(true).WithWarningPrinter(options.IOStreams)
 	root := &cobra.Command{
 		Use:   filepath.Base(strings.ReplaceAll(options.Program, " ", "-")),
 		Short: "See, verify and pin the TLS certificates behind a Gateway",
@@ -84,19 +85,23 @@ BackendTLSPolicy says so, and answers 503 if the certificate that a pod serves
 does not pass. This program shows every path from a Gateway to a certificate,
 what each endpoint serves now, which check fails, and what to change.
 
-It reads the manifests in a directory with -f DIR (or one file with -f FILE),
-together with the status that a standalone operator keeps in DIR/.backendtls.`,
+It reads a cluster, whatever Gateway implementation runs there. With -f DIR (or
+-f FILE) it reads manifests instead, together with the status that a standalone
+operator keeps in DIR/.backendtls, and contacts no cluster.`,
 		Example: strings.ReplaceAll(`  # Why does the Service answer 503?
-  PROGRAM inspect svc/api -f DIR
+  PROGRAM inspect svc/api
 
   # Every path, and what stands in its way
-  PROGRAM inspect -A --probe -f DIR
+  PROGRAM inspect -A --probe
 
   # What do the endpoints serve?
-  PROGRAM fetch svc/api -f DIR
+  PROGRAM fetch svc/api
 
   # Would strict verification pass, so that skip-verify may be turned off?
-  PROGRAM verify svc/api --ignore-mode -f DIR`, "PROGRAM", options.Program),
+  PROGRAM verify svc/api --ignore-mode
+
+  # The same about manifests, before they are applied
+  PROGRAM inspect -A --probe -f DIR`, "PROGRAM", options.Program),
 		Args:              onlyCommands,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
@@ -112,15 +117,16 @@ together with the status that a standalone operator keeps in DIR/.backendtls.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetUsageTemplate(usageTemplate(root))
 	options.Config.AddFlags(root.PersistentFlags())
-	// Those about an API server are accepted, as by every plugin, but nothing
-	// here contacts one: only the namespace is worth reading about.
-	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = flag.Name != "namespace" })
-	root.PersistentFlags().Lookup("namespace").Usage = `Namespace of what is named (default "default")`
+	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = !slices.Contains(shownFlags, flag.Name) })
+	options.API = command.NewAPI(options.Config, root.PersistentFlags(), options.Now)
 	for _, verb := range verbs() {
 		root.AddCommand(verb(options))
 	}
 	return root
 }
+
+// shownFlags are those of kubectl that the help lists; the others hold too.
+var shownFlags = []string{"namespace", "context", "kubeconfig", "request-timeout"}
 
 // onlyCommands refuses arguments of the root: a verb that does not exist.
 func onlyCommands(cmd *cobra.Command, args []string) error {
@@ -144,7 +150,8 @@ func usageTemplate(root *cobra.Command) string {
 	}
 	_, after, _ := strings.Cut(rest, end)
 	return before + begin + "\n\n" +
-		"As for every command, -n NAMESPACE says where (default: default)." +
+		"As for every command, -n NAMESPACE says where, --context which cluster, and the other flags of\n" +
+		"kubectl about the API server and the user, such as --kubeconfig and --as, hold here too." +
 		end + after
 }
 

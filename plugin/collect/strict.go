@@ -35,7 +35,13 @@ func (w *World) strict() []model.Path {
 	snap.TLSPolicies = snapshot.NewObjects(policies...)
 	snap.Observed = snapshot.Observed{}
 
-	return resolve.Build(&snap).Paths
+	result := resolve.Build(&snap)
+	for key := range result.Refs {
+		if key.Namespace != supposed && key.Name != supposed {
+			w.refs[key] = true
+		}
+	}
+	return result.Paths
 }
 
 func supposedGateway() *gatewayv1.Gateway {

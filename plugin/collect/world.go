@@ -17,17 +17,24 @@ import (
 
 // World is what a verb decides by. It is not modified after it was made.
 type World struct {
-	// Source is where it was read, as the user named it.
+	// Source is where it was read: the path as the user named it, or the cluster.
 	Source string
 	// Snapshot holds the objects, with the statuses that the operator wrote.
 	Snapshot *snapshot.Snapshot
 	// Result is what the operator's Build makes of Snapshot.
 	Result resolve.Result
-	// Set knows the file, line and document of each object.
+	// Set knows the file, line and document of each object; it is empty in a
+	// cluster.
 	Set *manifest.Set
 	// Problems are what is wrong with the files.
 	Problems []manifest.Problem
+	// Warnings say what could not be read of a cluster, each cause once.
+	Warnings []string
 
+	// live says that it was read from an API server.
+	live bool
+	// refs are the objects that are named, existing or missing.
+	refs  map[gwapi.Key]bool
 	files []manifest.File
 	// state is where the statuses were read.
 	state string
@@ -96,11 +103,21 @@ func assemble(path, state string, files []manifest.File, unread []manifest.Probl
 	snap := set.Snapshot()
 	snap.Now = now
 	world := &World{
-		Source: path, Snapshot: snap, Result: resolve.Build(snap), Set: set, Problems: problems,
+		Source: path, Snapshot: snap, Set: set, Problems: problems,
 		files: files, state: state, unread: unread,
 	}
-	world.gather()
+	world.build()
 	return world
+}
+
+// build decides, and gathers what leads to each port.
+func (w *World) build() {
+	w.Result = resolve.Build(w.Snapshot)
+	w.refs = map[gwapi.Key]bool{}
+	w.gather()
+	for key := range w.Result.Refs {
+		w.refs[key] = true
+	}
 }
 
 // read reads every manifest that can be read.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/untrusted"
@@ -23,6 +24,8 @@ type Options struct {
 
 	// Config holds cli-runtime's flags, which are on the root command.
 	Config *genericclioptions.ConfigFlags
+	// API is the cluster that they name.
+	API *API
 	// Program is how people call this program: "kubectl backendtls".
 	Program string
 	// Version is what the linker was told; "" if nothing.
@@ -38,21 +41,26 @@ type Options struct {
 	Filename, State string
 }
 
-// errNoFiles is said where -f is missing.
-var errNoFiles = errors.New("this version reads files, not clusters")
-
 // AddFileFlag adds -f.
 func (o *Options) AddFileFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&o.Filename, "filename", "f", "",
-		"Directory of manifests, or one file: the whole world, no cluster is contacted")
+		"Directory of manifests, or one file, instead of a cluster: the whole world, no cluster is contacted")
 	cmd.Flags().StringVar(&o.State, "state", "",
-		"Directory where the operator keeps status, if it runs with --state too (default: .backendtls beside the files)")
+		"With -f: directory where the operator keeps status, if it runs with --state too "+
+			"(default: .backendtls beside the files)")
 }
 
-// World reads the files and says on stderr what is wrong with them.
-func (o *Options) World(cmd *cobra.Command) (*collect.World, error) {
+// World reads the files of -f, or else the cluster, and says on stderr what is
+// wrong with them. A cluster is read as far as the namespace needs it.
+func (o *Options) World(cmd *cobra.Command) (*collect.World, error) { return o.world(cmd, false) }
+
+// world is World, of every namespace where all is set.
+func (o *Options) world(cmd *cobra.Command, all bool) (*collect.World, error) {
 	if o.Filename == "" {
-		return nil, fmt.Errorf("%w: `%s ... -f DIR`", errNoFiles, cmd.CommandPath())
+		if o.State != "" {
+			return nil, errors.New("--state is about files: it needs -f DIR, a cluster keeps status in its objects")
+		}
+		return o.cluster(cmd.Context(), all)
 	}
 	world, err := collect.Files(o.Filename, o.State, o.Now())
 	if err != nil {
@@ -64,11 +72,69 @@ func (o *Options) World(cmd *cobra.Command) (*collect.World, error) {
 	return world, nil
 }
 
-// Namespace is -n, else "default": objects in files that name no namespace are
-// there, whatever a kubeconfig says.
+// readTimeout bounds everything that is read of a cluster, where
+// --request-timeout does not allow a single request more.
+const readTimeout = time.Minute
+
+// cluster reads the cluster.
+func (o *Options) cluster(ctx context.Context, all bool) (*collect.World, error) {
+	config, err := o.API.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	reader, err := o.Client()
+	if err != nil {
+		return nil, err
+	}
+	namespace, err := o.API.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("the kubeconfig: %w", err)
+	}
+	progress := o.reading("reading " + o.API.Name())
+	defer progress.done()
+	world, err := collect.Cluster(ctx, collect.ClusterConfig{
+		Client: reader, Source: o.API.Name(), Namespace: namespace, AllNamespaces: all,
+		Timeout: max(readTimeout, config.Timeout), Now: o.serverNow, Progress: progress.show,
+	})
+	if err != nil {
+		return nil, err
+	}
+	progress.done()
+	for _, warning := range world.Warnings {
+		o.Warn("%s", warning)
+	}
+	if ahead := o.API.Ahead(); ahead.Abs() >= time.Minute {
+		o.Warn("this machine's clock and the API server's differ by %s: times are judged by the API server's",
+			ahead.Abs().Round(time.Second))
+	}
+	return world, nil
+}
+
+// Client reads and writes the cluster.
+func (o *Options) Client() (client.Client, error) { return o.API.Client() }
+
+// serverNow is the time by the API server's clock, which is the operator's more
+// probably than this machine's is. Differences that HTTP cannot tell from none
+// count as none.
+func (o *Options) serverNow() time.Time {
+	now := o.Now()
+	if ahead := o.API.Ahead(); ahead.Abs() > 2*time.Second {
+		return now.Add(ahead)
+	}
+	return now
+}
+
+// Namespace is -n. Without it, it is the kubeconfig's in a cluster and "default"
+// in files: objects there that name no namespace are in that one, whatever a
+// kubeconfig says.
 func (o *Options) Namespace() string {
 	if o.Config.Namespace != nil && *o.Config.Namespace != "" {
 		return *o.Config.Namespace
+	}
+	if o.Filename == "" && o.API != nil {
+		if namespace, err := o.API.Namespace(); err == nil {
+			return namespace
+		}
 	}
 	return "default"
 }

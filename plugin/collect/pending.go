@@ -1,0 +1,185 @@
+package collect
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/snapshot"
+)
+
+// manyNamespaces is how many namespaces are listed one by one before one list of
+// all is asked for instead.
+const manyNamespaces = 16
+
+// pending lists what has to be read yet, given what was read so far: objects
+// that others name, and lists of the namespaces in question. Each is given once.
+func (c *collector) pending(world *World) []gwapi.Key {
+	wanted := map[gwapi.Key]bool{}
+	concerned := c.concerned(world)
+	for key := range world.refs {
+		if c.wantsNamed(key, concerned) {
+			wanted[key] = true
+		}
+	}
+	for key := range mentioned(world.Snapshot) {
+		if c.narrowed(key.Kind) && key.Namespace != c.config.Namespace {
+			wanted[key] = true
+		}
+	}
+	c.wantEndpoints(wanted, concerned)
+	for key := range wanted {
+		if _, known := c.objects[key]; known || c.tried[key] || c.unserved[key.Kind] {
+			delete(wanted, key)
+			continue
+		}
+		c.tried[key] = true
+	}
+	c.limitConfigMaps(concerned)
+	return slices.SortedFunc(maps.Keys(wanted), gwapi.CompareKeys)
+}
+
+// wantsNamed says whether an object that Build looked for is read by name:
+// ConfigMaps of the namespaces in question, and what could not be listed.
+func (c *collector) wantsNamed(key gwapi.Key, concerned map[string]bool) bool {
+	if key.Kind == gwapi.KindConfigMap {
+		return c.config.AllNamespaces || concerned[key.Namespace] || key == systemRoots
+	}
+	return key.Kind != gwapi.KindSecret && c.narrowed(key.Kind) && key.Namespace != c.config.Namespace
+}
+
+// narrowed says whether not all objects of the kind could be listed.
+func (c *collector) narrowed(kind gwapi.Kind) bool {
+	return c.unseen[snapshot.Scope{Kind: kind}] != ""
+}
+
+// concerned are the namespaces of the Services that the config's namespace has
+// to do with: its own, and those that its routes and Gateways lead to.
+func (c *collector) concerned(world *World) map[string]bool {
+	namespaces := map[string]bool{c.config.Namespace: true}
+	for _, path := range world.Result.Paths {
+		if path.Gateway.Namespace == c.config.Namespace || path.Route.Namespace == c.config.Namespace {
+			namespaces[path.Service.Namespace] = true
+		}
+	}
+	return namespaces
+}
+
+// wantEndpoints asks for the EndpointSlices of the namespaces in question.
+func (c *collector) wantEndpoints(wanted map[gwapi.Key]bool, concerned map[string]bool) {
+	everywhere := gwapi.Key{Kind: gwapi.KindEndpointSlice}
+	if c.config.AllNamespaces || c.tried[everywhere] {
+		return
+	}
+	if len(concerned) > manyNamespaces {
+		wanted[everywhere] = true
+		return
+	}
+	for namespace := range concerned {
+		wanted[gwapi.KeyOf(gwapi.KindEndpointSlice, namespace, "")] = true
+	}
+}
+
+// limitConfigMaps says that the ConfigMaps of other namespaces were not looked
+// at, because nobody asked about those.
+func (c *collector) limitConfigMaps(concerned map[string]bool) {
+	if c.config.AllNamespaces {
+		return
+	}
+	c.unseen[snapshot.Scope{Kind: gwapi.KindConfigMap}] = "only what concerns namespace " + c.config.Namespace +
+		" was asked for"
+	read := []string{systemRoots.Namespace}
+	for namespace := range concerned {
+		read = append(read, namespace)
+	}
+	for _, namespace := range read {
+		scope := snapshot.Scope{Kind: gwapi.KindConfigMap, Namespace: namespace}
+		if _, known := c.unseen[scope]; !known {
+			c.unseen[scope] = ""
+		}
+	}
+}
+
+// mentioned are the objects that others name and Build does not look for by
+// itself unless it knows the ones in between; without a name, a list: the
+// ReferenceGrants of a namespace that is referred to from another.
+func mentioned(snap *snapshot.Snapshot) map[gwapi.Key]bool {
+	keys := map[gwapi.Key]bool{}
+	mention := func(namespace string, parents []gatewayv1.ParentReference, backends []gatewayv1.BackendRef) {
+		mentionParents(keys, namespace, parents)
+		for i := range backends {
+			mentionBackend(keys, namespace, &backends[i])
+		}
+	}
+	for _, route := range snap.HTTPRoutes.Sorted() {
+		var backends []gatewayv1.BackendRef
+		for _, rule := range route.Spec.Rules {
+			for _, backend := range rule.BackendRefs {
+				backends = append(backends, backend.BackendRef)
+			}
+		}
+		mention(route.Namespace, route.Spec.ParentRefs, backends)
+	}
+	for _, route := range snap.GRPCRoutes.Sorted() {
+		var backends []gatewayv1.BackendRef
+		for _, rule := range route.Spec.Rules {
+			for _, backend := range rule.BackendRefs {
+				backends = append(backends, backend.BackendRef)
+			}
+		}
+		mention(route.Namespace, route.Spec.ParentRefs, backends)
+	}
+	for _, route := range snap.TLSRoutes.Sorted() {
+		for _, rule := range route.Spec.Rules {
+			mention(route.Namespace, route.Spec.ParentRefs, rule.BackendRefs)
+		}
+	}
+	for _, route := range snap.TCPRoutes.Sorted() {
+		for _, rule := range route.Spec.Rules {
+			mention(route.Namespace, route.Spec.ParentRefs, rule.BackendRefs)
+		}
+	}
+	for _, set := range snap.ListenerSets.Sorted() {
+		parent := set.Spec.ParentRef
+		if gwapi.KindGateway.Is(parent.Group, parent.Kind, gatewayv1.GroupName, gwapi.KindGateway) {
+			namespace := set.Namespace
+			if parent.Namespace != nil {
+				namespace = string(*parent.Namespace)
+			}
+			keys[gwapi.KeyOf(gwapi.KindGateway, namespace, string(parent.Name))] = true
+		}
+	}
+	for _, gateway := range snap.Gateways.Sorted() {
+		keys[gwapi.KeyOf(gwapi.KindGatewayClass, "", string(gateway.Spec.GatewayClassName))] = true
+	}
+	return keys
+}
+
+// mentionParents names the Gateways and ListenerSets that a route attaches to.
+func mentionParents(keys map[gwapi.Key]bool, namespace string, parents []gatewayv1.ParentReference) {
+	for i := range parents {
+		if key, known := gwapi.ParentKey(&parents[i], namespace); known {
+			keys[key] = true
+		}
+	}
+}
+
+// mentionBackend names a Service that a route leads to and, where that is in
+// another namespace, the ReferenceGrants there.
+func mentionBackend(keys map[gwapi.Key]bool, from string, backend *gatewayv1.BackendRef) {
+	if !gwapi.KindService.Is(backend.Group, backend.Kind, corev1.GroupName, gwapi.KindService) {
+		return
+	}
+	where := from
+	if backend.Namespace != nil {
+		where = cmp.Or(string(*backend.Namespace), from)
+	}
+	keys[gwapi.KeyOf(gwapi.KindService, where, string(backend.Name))] = true
+	if where != from {
+		keys[gwapi.KeyOf(gwapi.KindReferenceGrant, where, "")] = true
+	}
+}
