@@ -25,6 +25,22 @@ func ClassSupportedVersion(version string) metav1.Condition {
 		gatewayv1.GatewayClassReasonSupportedVersion, "objects are checked against Gateway API "+version)
 }
 
+// ClassInstalledVersion says that the CRDs that are installed are of the
+// release that this program is built for.
+func ClassInstalledVersion(version string) metav1.Condition {
+	return condition(gatewayv1.GatewayClassConditionStatusSupportedVersion, metav1.ConditionTrue,
+		gatewayv1.GatewayClassReasonSupportedVersion, "the CRDs of Gateway API "+version+" are installed")
+}
+
+// ClassUnsupportedVersion says which of the CRDs that are installed are of
+// another release or of none (gateway-api v1.7.0, GatewayClassConditionStatus
+// SupportedVersion). Gateways are served all the same.
+func ClassUnsupportedVersion(version string, others []string) metav1.Condition {
+	return condition(gatewayv1.GatewayClassConditionStatusSupportedVersion, metav1.ConditionFalse,
+		gatewayv1.GatewayClassReasonUnsupportedVersion,
+		"supported is Gateway API "+version+"; Gateways are served as far as these CRDs allow: "+List(others))
+}
+
 // ClassUnknownVersion says that the version of the CRDs was not looked at.
 func ClassUnknownVersion(version string) metav1.Condition {
 	return condition(gatewayv1.GatewayClassConditionStatusSupportedVersion, metav1.ConditionUnknown,

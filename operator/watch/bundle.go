@@ -1,0 +1,55 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// bundleAnnotation holds the release that a CustomResourceDefinition of the
+// Gateway API is of (gateway-api v1.7.0, pkg/consts).
+const bundleAnnotation = "gateway.networking.k8s.io/bundle-version"
+
+// readBundles reads the bundle versions of the Gateway API's
+// CustomResourceDefinitions. They are nil where it may not read them, and not
+// known where nobody answered.
+func (s *Source) readBundles(ctx context.Context) (bundles map[string]string, known bool) {
+	ctx, stop := context.WithTimeout(ctx, s.pace.patience)
+	defer stop()
+	bundles = map[string]string{}
+	for _, subject := range s.subjects {
+		if subject.version.Group != gatewayv1.GroupName {
+			continue
+		}
+		definition := &metav1.PartialObjectMetadata{}
+		definition.SetGroupVersionKind(crdKind)
+		err := s.config.Client.Get(ctx, client.ObjectKey{Name: subject.definition()}, definition)
+		switch {
+		case err == nil:
+			bundles[subject.definition()] = definition.Annotations[bundleAnnotation]
+		case apierrors.IsNotFound(err):
+		case apierrors.IsForbidden(err):
+			s.journal.say("bundles", time.Now(), slog.LevelWarn, "which version of the Gateway API is installed cannot "+
+				"be read, GatewayClasses say SupportedVersion=Unknown: the operator's ClusterRole lacks get of "+
+				"customresourcedefinitions", "error", err)
+			return nil, true
+		default:
+			if !errors.Is(err, context.Canceled) {
+				s.journal.say("bundles", time.Now(), slog.LevelWarn,
+					"which version of the Gateway API is installed cannot be read now", "error", err)
+			}
+			return nil, false
+		}
+	}
+	s.journal.over("bundles")
+	return bundles, true
+}
+
+func sameBundles(a, b map[string]string) bool { return (a == nil) == (b == nil) && maps.Equal(a, b) }
