@@ -1,6 +1,7 @@
 package status
 
 import (
+	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -13,25 +14,26 @@ import (
 )
 
 // same says whether two desired statuses differ in nothing but the time at
-// which they were decided. It is asked for every object after every build.
+// which they were decided. It is asked for every object after every build, so
+// that it compares what is long, the conditions, without reflection.
 func same(a, b report.Report) bool {
 	return a.Generation == b.Generation &&
 		sameConditions(a.Conditions, b.Conditions) &&
 		slices.EqualFunc(a.Listeners, b.Listeners, func(a, b gatewayv1.ListenerStatus) bool {
 			matching := sameConditions(a.Conditions, b.Conditions)
 			a.Conditions, b.Conditions = nil, nil
-			return matching && equality.Semantic.DeepEqual(a, b)
+			return matching && reflect.DeepEqual(a, b)
 		}) &&
-		equality.Semantic.DeepEqual(a.Addresses, b.Addresses) &&
+		reflect.DeepEqual(a.Addresses, b.Addresses) &&
 		slices.EqualFunc(a.Parents, b.Parents, func(a, b gatewayv1.RouteParentStatus) bool {
 			matching := sameConditions(a.Conditions, b.Conditions)
 			a.Conditions, b.Conditions = nil, nil
-			return matching && equality.Semantic.DeepEqual(a, b)
+			return matching && reflect.DeepEqual(a, b)
 		}) &&
 		slices.EqualFunc(a.Ancestors, b.Ancestors, func(a, b gatewayv1.PolicyAncestorStatus) bool {
 			matching := sameConditions(a.Conditions, b.Conditions)
 			a.Conditions, b.Conditions = nil, nil
-			return matching && equality.Semantic.DeepEqual(a, b)
+			return matching && reflect.DeepEqual(a, b)
 		})
 }
 

@@ -32,7 +32,7 @@ func (w *Writer) settle(ctx context.Context, key gwapi.Key, paid bool) verdict {
 	}
 	object := k.object()
 	// What is read is the cache's own and is never modified.
-	err := w.config.Cache.Get(ctx, client.ObjectKey(key.NamespacedName()), object, client.UnsafeDisableDeepCopy)
+	err := w.config.Cache.Get(ctx, key.NamespacedName(), object, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
 		return verdict{} // If it appears, that is a change.
 	}
