@@ -1,11 +1,13 @@
 package edit
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 	"unicode"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -93,4 +95,55 @@ func references(policy *gatewayv1.BackendTLSPolicy) []string {
 		list = append(list, strings.ToLower(string(reference.Kind))+"/"+string(reference.Name))
 	}
 	return list
+}
+
+// Beside lists what of spec is another in the outcome than the patch asks for:
+// what admission or a default of the API server changed.
+func (p Patch) Beside(outcome *unstructured.Unstructured) []Difference {
+	asked := map[string]string{}
+	if p.Live == nil {
+		flatten(asked, "", p.New.Object["spec"])
+	} else {
+		after := p.Live.DeepCopy()
+		for _, field := range p.Fields {
+			if field.Value == nil {
+				unstructured.RemoveNestedField(after.Object, field.Path...)
+				continue
+			}
+			put(after.Object, field.Path, field.Value)
+		}
+		flatten(asked, "", after.Object["spec"])
+	}
+	stored := map[string]string{}
+	flatten(stored, "", outcome.Object["spec"])
+	var list []Difference
+	for _, field := range slices.Sorted(maps.Keys(asked)) {
+		if value, stays := stored[field]; !stays || value != asked[field] {
+			list = append(list, Difference{Sign: Removed, Field: field, Value: asked[field]})
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(stored)) {
+		if value, known := asked[field]; !known || value != stored[field] {
+			list = append(list, Difference{Sign: Added, Field: field, Value: stored[field]})
+		}
+	}
+	return list
+}
+
+// flatten lists the leaves of nested mappings; a list is one leaf.
+func flatten(leaves map[string]string, at string, value any) {
+	switch value := value.(type) {
+	case nil:
+	case map[string]any:
+		for key, below := range value {
+			flatten(leaves, strings.TrimPrefix(at+"."+key, "."), below)
+		}
+	case string:
+		leaves[at] = value
+	default:
+		text, err := json.Marshal(value)
+		if err == nil {
+			leaves[at] = string(text)
+		}
+	}
 }

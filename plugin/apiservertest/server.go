@@ -1,0 +1,274 @@
+package apiservertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Server is an API server in memory.
+type Server struct {
+	// URL is where it listens.
+	URL string
+	// Now, if not nil, is its clock, which the Date of its answers shows.
+	Now func() time.Time
+	// Admit, if not nil, is asked about each create and patch. It may change the
+	// object; its error is the answer.
+	Admit func(*unstructured.Unstructured) error
+	// Allow, if not nil, says whether a request is authorized.
+	Allow func(verb, resource, namespace, name string) bool
+	// Before, if not nil, runs before a request is looked at.
+	Before func(Request)
+	// Undated leaves the Date away.
+	Undated bool
+
+	lock     sync.Mutex
+	version  int
+	objects  map[key]*unstructured.Unstructured
+	requests []Request
+}
+
+// Request is one that was made.
+type Request struct {
+	Verb, Resource, Namespace, Name string
+	ContentType                     string
+	DryRun, Force                   bool
+	FieldManager                    string
+	Body                            string
+}
+
+// Writes says whether the request would store something.
+func (r Request) Writes() bool { return (r.Verb == "create" || r.Verb == "patch") && !r.DryRun }
+
+// key is an object by group, resource, namespace and name.
+type key struct{ group, resource, namespace, name string }
+
+// New starts a server with the objects, which ends with the test.
+func New(t *testing.T, objects ...*unstructured.Unstructured) *Server {
+	t.Helper()
+	s := &Server{objects: map[key]*unstructured.Unstructured{}}
+	for _, object := range objects {
+		if err := s.Put(object, "kubectl-client-side-apply"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(server.Close)
+	s.URL = server.URL
+	return s
+}
+
+// Put stores an object as the manager would by an update, or creates it. What
+// the object says of its version is not looked at.
+func (s *Server) Put(object *unstructured.Unstructured, manager string) error {
+	served, known := byKind(object.GroupVersionKind())
+	if !known {
+		return fmt.Errorf("%s is not served", object.GroupVersionKind())
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	at := key{served.group, served.resource, object.GetNamespace(), object.GetName()}
+	_, err := s.store(served, at, object.DeepCopy(), manager, false)
+	return err
+}
+
+// Apply is server-side apply by another manager, with force.
+func (s *Server) Apply(object *unstructured.Unstructured, manager string) error {
+	served, known := byKind(object.GroupVersionKind())
+	if !known {
+		return fmt.Errorf("%s is not served", object.GroupVersionKind())
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	at := key{served.group, served.resource, object.GetNamespace(), object.GetName()}
+	after, err := s.applied(served, at, object.DeepCopy(), manager, true)
+	if err != nil {
+		return err
+	}
+	_, err = s.commit(at, after, false)
+	return err
+}
+
+// SetStatus writes status alone.
+func (s *Server) SetStatus(resource, namespace, name string, status map[string]any) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	for at, live := range s.objects {
+		if at.resource != resource || at.namespace != namespace || at.name != name {
+			continue
+		}
+		after := live.DeepCopy()
+		after.Object["status"] = status
+		s.version++
+		after.SetResourceVersion(fmt.Sprint(s.version))
+		s.objects[at] = after
+	}
+}
+
+// Get is an object as it is stored; nil if there is none.
+func (s *Server) Get(resource, namespace, name string) *unstructured.Unstructured {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	for at, live := range s.objects {
+		if at.resource == resource && at.namespace == namespace && at.name == name {
+			return live.DeepCopy()
+		}
+	}
+	return nil
+}
+
+// Delete removes an object.
+func (s *Server) Delete(resource, namespace, name string) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	for at := range s.objects {
+		if at.resource == resource && at.namespace == namespace && at.name == name {
+			delete(s.objects, at)
+		}
+	}
+}
+
+// Requests are those that were made so far, in order.
+func (s *Server) Requests() []Request {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return slices.Clone(s.requests)
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	if s.Now != nil {
+		now = s.Now()
+	}
+	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+	if s.Undated {
+		w.Header()["Date"] = nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	request, at, served, err := read(r)
+	if err != nil {
+		fail(w, apierrors.NewNotFound(schema.GroupResource{Resource: r.URL.Path}, ""))
+		return
+	}
+	if s.Before != nil {
+		s.Before(request)
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.requests = append(s.requests, request)
+	if s.Allow != nil && !s.Allow(request.Verb, request.Resource, request.Namespace, request.Name) {
+		fail(w, forbidden(request, at))
+		return
+	}
+	object, err := s.answer(request, at, served)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if request.Verb == "create" {
+		w.WriteHeader(http.StatusCreated)
+	}
+	_ = json.NewEncoder(w).Encode(object)
+}
+
+func (s *Server) answer(request Request, at key, served resource) (any, error) {
+	switch request.Verb {
+	case "get":
+		live, found := s.objects[at]
+		if !found {
+			return nil, notFound(at)
+		}
+		return live.Object, nil
+	case "list":
+		return s.list(at, served), nil
+	case "create", "patch":
+		return s.write(request, at, served)
+	default:
+		return nil, apierrors.NewMethodNotSupported(schema.GroupResource{Resource: at.resource}, request.Verb)
+	}
+}
+
+func (s *Server) list(at key, served resource) any {
+	items := []any{}
+	for each, live := range s.objects {
+		if each.group == at.group && each.resource == at.resource && (at.namespace == "" || at.namespace == each.namespace) {
+			items = append(items, live.DeepCopy().Object)
+		}
+	}
+	return map[string]any{
+		"apiVersion": served.gvk().GroupVersion().String(), "kind": served.kind + "List",
+		"metadata": map[string]any{"resourceVersion": fmt.Sprint(s.version)}, "items": items,
+	}
+}
+
+// read takes a request apart.
+func read(r *http.Request) (Request, key, resource, error) {
+	elements := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	var at key
+	switch {
+	case len(elements) >= 3 && elements[0] == "api":
+		elements = elements[2:]
+	case len(elements) >= 4 && elements[0] == "apis":
+		at.group, elements = elements[1], elements[3:]
+	default:
+		return Request{}, at, resource{}, fmt.Errorf("%s is not served", r.URL.Path)
+	}
+	if len(elements) >= 3 && elements[0] == "namespaces" {
+		at.namespace, elements = elements[1], elements[2:]
+	}
+	at.resource = elements[0]
+	if len(elements) > 1 {
+		at.name = elements[1]
+	}
+	served, known := byResource(at.group, at.resource)
+	if !known || len(elements) > 2 {
+		return Request{}, at, served, fmt.Errorf("%s is not served", r.URL.Path)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return Request{}, at, served, err
+	}
+	verb := map[string]string{http.MethodPost: "create", http.MethodPatch: "patch", http.MethodGet: "get"}[r.Method]
+	if verb == "get" && at.name == "" {
+		verb = "list"
+	}
+	query := r.URL.Query()
+	return Request{
+		Verb: verb, Resource: at.resource, Namespace: at.namespace, Name: at.name, Body: string(body),
+		ContentType: r.Header.Get("Content-Type"), DryRun: query.Get("dryRun") == metav1.DryRunAll,
+		Force: query.Get("force") == "true", FieldManager: query.Get("fieldManager"),
+	}, at, served, nil
+}
+
+func fail(w http.ResponseWriter, err error) {
+	status := apierrors.NewInternalError(err).Status()
+	if known, ok := err.(apierrors.APIStatus); ok { //nolint:errorlint // The errors made here are not wrapped.
+		status = known.Status()
+	}
+	status.APIVersion, status.Kind = "v1", "Status"
+	w.WriteHeader(int(status.Code))
+	_ = json.NewEncoder(w).Encode(status)
+}
+
+func notFound(at key) error {
+	return apierrors.NewNotFound(schema.GroupResource{Group: at.group, Resource: at.resource}, at.name)
+}
+
+func forbidden(request Request, at key) error {
+	return apierrors.NewForbidden(schema.GroupResource{Group: at.group, Resource: at.resource}, at.name, fmt.Errorf(
+		"User %q cannot %s resource %q in API group %q in the namespace %q",
+		"jane", request.Verb, at.resource, at.group, at.namespace))
+}
+
