@@ -44,7 +44,10 @@ func TestEveryPodPassesPodSecurityRestricted(t *testing.T) {
 func TestPodSecurityRefusesWhatItShould(t *testing.T) {
 	for _, w := range workloads(t) {
 		for name, weaken := range map[string]func(*corev1.PodSpec){
-			"root":       func(s *corev1.PodSpec) { s.SecurityContext.RunAsNonRoot = nil; s.Containers[0].SecurityContext.RunAsNonRoot = nil },
+			"root": func(s *corev1.PodSpec) {
+				s.SecurityContext.RunAsNonRoot = nil
+				s.Containers[0].SecurityContext.RunAsNonRoot = nil
+			},
 			"escalation": func(s *corev1.PodSpec) { s.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil },
 			"caps":       func(s *corev1.PodSpec) { s.Containers[0].SecurityContext.Capabilities = nil },
 			"seccomp":    func(s *corev1.PodSpec) { s.SecurityContext.SeccompProfile = nil },

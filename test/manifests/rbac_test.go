@@ -1,0 +1,207 @@
+package manifests_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/backendtls/backendtls/test/manifests"
+	"github.com/backendtls/backendtls/test/manifests/rights"
+)
+
+// rolesIn are the RBAC objects of a kustomization.
+func rolesIn(t *testing.T, rendered manifests.Rendered) rights.Roles {
+	t.Helper()
+	return rights.Roles{
+		ClusterRoles:        each[rbacv1.ClusterRole](t, rendered),
+		Roles:               each[rbacv1.Role](t, rendered),
+		ClusterRoleBindings: each[rbacv1.ClusterRoleBinding](t, rendered),
+		RoleBindings:        each[rbacv1.RoleBinding](t, rendered),
+	}
+}
+
+func operatorGrants(t *testing.T) []rights.Grant {
+	t.Helper()
+	// Wildcards and URLs are errors already.
+	grants, err := rolesIn(t, render(t, base)).Of("backendtls-system", "backendtls-operator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(grants) == 0 {
+		t.Fatal("the operator may do nothing")
+	}
+	return grants
+}
+
+// TestTheOperatorMayWriteWhatIsListedHereAndNothingElse: a list short enough to be read by whoever
+// judges a change of the roles.
+func TestTheOperatorMayWriteWhatIsListedHereAndNothingElse(t *testing.T) {
+	want := strings.Fields(`
+		create,patch:configmaps create,patch:serviceaccounts create,patch:services
+		create,patch:apps/deployments create,patch:policy/poddisruptionbudgets
+		create,patch:networking.k8s.io/networkpolicies
+		create:authentication.k8s.io/tokenreviews
+		create:coordination.k8s.io/leases@backendtls-system
+		update:coordination.k8s.io/leases@backendtls-system=backendtls-operator
+		update:secrets@backendtls-system=backendtls-xds-ca
+		update:gateway.networking.k8s.io/backendtlspolicies/status
+		update:gateway.networking.k8s.io/gatewayclasses/status
+		update:gateway.networking.k8s.io/gateways/status
+		update:gateway.networking.k8s.io/grpcroutes/status
+		update:gateway.networking.k8s.io/httproutes/status
+		update:gateway.networking.k8s.io/listenersets/status
+		update:gateway.networking.k8s.io/tcproutes/status
+		update:gateway.networking.k8s.io/tlsroutes/status`)
+	verbs := map[string][]string{}
+	for _, grant := range operatorGrants(t) {
+		if slices.Contains([]string{"get", "list", "watch"}, grant.Verb) {
+			continue
+		}
+		what := strings.TrimPrefix(grant.Group+"/"+grant.Resource, "/")
+		if grant.Namespace != "" {
+			what += "@" + grant.Namespace
+		}
+		if grant.Name != "" {
+			what += "=" + grant.Name
+		}
+		verbs[what] = append(verbs[what], grant.Verb)
+	}
+	var got []string
+	for what, some := range verbs {
+		slices.Sort(some)
+		got = append(got, strings.Join(some, ",")+":"+what)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the operator may write\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestEveryResourceOfTheGatewayAPIIsThere: a misspelt
+// resource grants nothing.
+func TestEveryResourceOfTheGatewayAPIIsThere(t *testing.T) {
+	files, err := filepath.Glob("../../internal/manifest/crds/gateway.networking.k8s.io_*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no CRDs: %v", err)
+	}
+	var want, definitions []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var crd apiextensionsv1.CustomResourceDefinition
+		if err := yaml.Unmarshal(text, &crd); err != nil {
+			t.Fatal(err)
+		}
+		definitions = append(definitions, crd.Name)
+		want = append(want, "list "+crd.Spec.Names.Plural, "watch "+crd.Spec.Names.Plural)
+		if crd.Spec.Versions[0].Subresources != nil && crd.Spec.Versions[0].Subresources.Status != nil {
+			want = append(want, "update "+crd.Spec.Names.Plural+"/status")
+		}
+	}
+	var got, read []string
+	for _, grant := range operatorGrants(t) {
+		switch {
+		case grant.Group == "gateway.networking.k8s.io":
+			got = append(got, grant.Verb+" "+grant.Resource)
+		case grant.Resource == "customresourcedefinitions":
+			read = append(read, grant.Name)
+		}
+	}
+	for _, list := range [][]string{want, got, definitions, read} {
+		slices.Sort(list)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("granted: %v\nwant: %v", got, want)
+	}
+	if !slices.Equal(read, definitions) {
+		t.Errorf("CRDs that may be read: %v\nwant: %v", read, definitions)
+	}
+}
+
+func TestNobodyIsGivenTheRightToRaiseRights(t *testing.T) {
+	for name, dir := range kustomizations(t) {
+		roles := rolesIn(t, render(t, dir))
+		rules := map[string][]rbacv1.PolicyRule{}
+		for _, role := range roles.ClusterRoles {
+			rules[role.Name] = role.Rules
+			if role.AggregationRule != nil {
+				t.Errorf("%s: %s takes in what others label", name, role.Name)
+			}
+		}
+		for _, role := range roles.Roles {
+			rules[role.Name] = append(rules[role.Name], role.Rules...)
+		}
+		for role, some := range rules {
+			for _, rule := range some {
+				for _, verb := range rule.Verbs {
+					if slices.Contains([]string{"escalate", "bind", "impersonate", "deletecollection", "*"}, verb) {
+						t.Errorf("%s: %s may %s %v", name, role, verb, rule.Resources)
+					}
+				}
+				if slices.Contains(rule.APIGroups, "rbac.authorization.k8s.io") ||
+					slices.Contains(rule.Resources, "serviceaccounts/token") ||
+					slices.Contains(rule.Resources, "pods/exec") {
+					t.Errorf("%s: %s is about %v", name, role, rule.Resources)
+				}
+			}
+		}
+	}
+}
+
+// TestNobodyIsGivenTheRightToWeaken: writing GatewayParameters stays with whoever
+// may do everything, and edit and admin get nothing through us but seeing.
+func TestNobodyIsGivenTheRightToWeaken(t *testing.T) {
+	for _, role := range rolesIn(t, render(t, base)).ClusterRoles {
+		reads := true
+		for _, rule := range role.Rules {
+			only := !slices.ContainsFunc(rule.Verbs, func(verb string) bool {
+				return !slices.Contains([]string{"get", "list", "watch"}, verb)
+			})
+			if !only && slices.Contains(rule.APIGroups, "backendtls.dev") {
+				t.Errorf("%s may write %v", role.Name, rule.Resources)
+			}
+			reads = reads && only
+		}
+		for label := range role.Labels {
+			aggregate := strings.HasPrefix(label, "rbac.authorization.k8s.io/aggregate-to-")
+			if aggregate && (label != "rbac.authorization.k8s.io/aggregate-to-view" || !reads) {
+				t.Errorf("%s is aggregated by %s", role.Name, label)
+			}
+			if aggregate && slices.ContainsFunc(role.Rules, func(rule rbacv1.PolicyRule) bool {
+				return slices.Contains(rule.Resources, "secrets")
+			}) {
+				t.Errorf("%s shows Secrets to whoever may view", role.Name)
+			}
+		}
+	}
+}
+
+// TestTheOperatorsRolesAreBoundToItAlone: and the roles for people to nobody.
+func TestTheOperatorsRolesAreBoundToItAlone(t *testing.T) {
+	roles := rolesIn(t, render(t, base))
+	people := []string{"backendtls-viewer", "backendtls-prober", "backendtls-policy-editor"}
+	check := func(name string, ref rbacv1.RoleRef, subjects []rbacv1.Subject) {
+		if len(subjects) != 1 || subjects[0].Kind != rbacv1.ServiceAccountKind ||
+			subjects[0].Name != "backendtls-operator" || subjects[0].Namespace != "backendtls-system" {
+			t.Errorf("%s is for %v", name, subjects)
+		}
+		if slices.Contains(people, ref.Name) {
+			t.Errorf("%s binds %s", name, ref.Name)
+		}
+	}
+	for _, binding := range roles.ClusterRoleBindings {
+		check(binding.Name, binding.RoleRef, binding.Subjects)
+	}
+	for _, binding := range roles.RoleBindings {
+		check(binding.Name, binding.RoleRef, binding.Subjects)
+	}
+}
