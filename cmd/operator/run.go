@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/backendtls/backendtls/operator"
+)
+
+const runHelp = `Run Gateways in a Kubernetes cluster.
+
+The operator reads Gateway API objects, runs an Envoy Deployment for each Gateway
+whose GatewayClass has the controllerName backendtls.dev/gateway-controller,
+programs these Envoys over xDS, and writes statuses. Every replica serves xDS;
+the one that holds the lease backendtls-operator writes.
+
+It is meant to be run by the Deployment in manifests/, which gives it its name,
+namespace, address and rights. Envoys prove who they are by ServiceAccount
+tokens; there is no way to serve xDS without TLS or without a token.`
+
+func run() *cobra.Command {
+	c := operator.Cluster{
+		PodName: os.Getenv("POD_NAME"), Namespace: os.Getenv("POD_NAMESPACE"), PodIP: os.Getenv("POD_IP"),
+	}
+	var kubeconfig string
+	var verbose bool
+	command := &cobra.Command{
+		Use:   "run",
+		Short: "Run Gateways in a Kubernetes cluster",
+		Long:  runHelp,
+		Example: `  kubectl apply -k manifests
+  kubectl -n backendtls-system logs deployment/backendtls-operator`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("%q is no flag: run takes no arguments", args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := completeCluster(&c, kubeconfig); err != nil {
+				return err
+			}
+			level := slog.LevelInfo
+			if verbose {
+				level = slog.LevelDebug
+			}
+			c.Log = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+			return c.Run(cmd.Context())
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&kubeconfig, "kubeconfig", "",
+		"kubeconfig of the cluster (default: the ServiceAccount of the pod; never the environment)")
+	flags.StringVar(&c.XDSAddress, "xds-address", ":18000", "where Envoys connect, TLS 1.3 with a token")
+	flags.StringVar(&c.LedgerAddress, "ledger-address", ":18001", "where other replicas ask what Envoys acknowledged")
+	flags.StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz and /readyz are")
+	flags.StringVar(&c.MetricsAddress, "metrics-address", ":8080", "where /metrics is")
+	flags.StringVar(&c.PprofAddress, "pprof-address", "", "loopback address of Go's profiles, such as 127.0.0.1:6060 (default: none)")
+	flags.StringVar(&c.LedgerToken, "ledger-token", "/var/run/secrets/backendtls/ledger/token",
+		"file of this replica's token for the audience backendtls-ledger")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "log what is published and acknowledged")
+	return command
+}
+
+// completeCluster checks what the pod was given; its errors say where it comes
+// from.
+func completeCluster(c *operator.Cluster, kubeconfig string) error {
+	var missing []string
+	for name, value := range map[string]string{
+		"POD_NAME": c.PodName, "POD_NAMESPACE": c.Namespace, "POD_IP": c.PodIP,
+	} {
+		if value == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%s: not in the environment: the Deployment in manifests/ sets it by the downward API; "+
+			"outside of a cluster use `standalone --dir DIR`", strings.Join(missing, ", "))
+	}
+	if net.ParseIP(c.PodIP) == nil {
+		return fmt.Errorf("POD_IP %q: must be an IP address", c.PodIP)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		if kubeconfig == "" {
+			return errors.New("this is no pod with a ServiceAccount token: name the cluster by --kubeconfig FILE, " +
+				"or use `standalone --dir DIR`")
+		}
+		return fmt.Errorf("--kubeconfig %s: %w", kubeconfig, err)
+	}
+	config.UserAgent = "backendtls-operator/" + version
+	c.REST = config
+	return nil
+}
