@@ -54,15 +54,6 @@ type gate struct {
 
 func (g *gate) pass() { g.once.Do(func() { close(g.open) }) }
 
-func (g *gate) passed() bool {
-	select {
-	case <-g.open:
-		return true
-	default:
-		return false
-	}
-}
-
 // firstSink opens a gate at the first set of statuses: everything was decided
 // and published by then.
 type firstSink struct {

@@ -87,7 +87,7 @@ func (r *rooms) checks() []health.Check {
 		}},
 		{Name: "certificate authority", Ready: func() error {
 			if r.authority.Bundle() == nil {
-				return fmt.Errorf("Secret %s/backendtls-xds-ca holds no CA yet; the leader makes it", r.Namespace)
+				return fmt.Errorf("no CA in Secret %s/backendtls-xds-ca yet; the leader makes it", r.Namespace)
 			}
 			return nil
 		}},

@@ -62,7 +62,8 @@ func run() *cobra.Command {
 	flags.StringVar(&c.LedgerAddress, "ledger-address", ":18001", "where other replicas ask what Envoys acknowledged")
 	flags.StringVar(&c.HealthAddress, "health-address", ":8081", "where /healthz and /readyz are")
 	flags.StringVar(&c.MetricsAddress, "metrics-address", ":8080", "where /metrics is")
-	flags.StringVar(&c.PprofAddress, "pprof-address", "", "loopback address of Go's profiles, such as 127.0.0.1:6060 (default: none)")
+	flags.StringVar(&c.PprofAddress, "pprof-address", "",
+		"loopback address of Go's profiles, such as 127.0.0.1:6060 (default: none)")
 	flags.StringVar(&c.LedgerToken, "ledger-token", "/var/run/secrets/backendtls/ledger/token",
 		"file of this replica's token for the audience backendtls-ledger")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log what is published and acknowledged")

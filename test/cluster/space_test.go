@@ -37,10 +37,10 @@ type space struct {
 // newSpace makes a namespace that goes with the test.
 func newSpace(t *testing.T) *space {
 	t.Helper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+	namespace := &corev1.Namespace{
 		GenerateName: "test-",
 		Labels:       map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}}
+	}
 	if err := here.client.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
