@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +23,9 @@ type Pod struct {
 	// IP is its address, "" while it has none.
 	IP string
 }
+
+// address is where the pod serves its ledger.
+func (p Pod) address(port uint16) string { return net.JoinHostPort(p.IP, strconv.Itoa(int(port))) }
 
 // Peers are the pods of the operator, this replica's own included.
 type Peers interface {

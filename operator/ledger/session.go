@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -37,15 +35,19 @@ type session struct {
 	size  int
 }
 
-// begin opens a session.
-func (p *peer) begin(ctx context.Context) *session {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &session{
+func newSession(p *peer, cancel context.CancelFunc) *session {
+	return &session{
 		peer: p, cancel: cancel, whole: make(chan struct{}), done: make(chan struct{}),
 		records: make(map[recordID]model.Envoy),
 		changes: make(map[recordID]*model.Envoy),
 		sizes:   make(map[recordID]int),
 	}
+}
+
+// begin opens a session.
+func (p *peer) begin(ctx context.Context) *session {
+	ctx, cancel := context.WithCancel(ctx)
+	s := newSession(p, cancel)
 	go func() {
 		defer close(s.done)
 		defer cancel()
@@ -109,7 +111,7 @@ func (s *session) run(ctx context.Context) error {
 	silence := time.AfterFunc(l.timing.silence, func() { cancel(errSilent) })
 	defer silence.Stop()
 	// An address of a pod needs no resolver and no proxy.
-	conn, err := grpc.NewClient("passthrough:///"+net.JoinHostPort(s.peer.pod.IP, strconv.Itoa(int(l.config.Port))),
+	conn, err := grpc.NewClient("passthrough:///"+s.peer.pod.address(l.config.Port),
 		grpc.WithTransportCredentials(credentials.NewTLS(l.config.ClientTLS())),
 		grpc.WithPerRPCCredentials(tokenFile(l.config.TokenFile)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
