@@ -136,7 +136,19 @@ func cases(tb testing.TB) map[string]model.Gateway {
 		"matches":   matchesCase(),
 		"redirects": redirectsCase(),
 		"failures":  failuresCase(f),
+		"readiness": readinessCase(),
 	}
+}
+
+// readinessCase has a listener on the readiness port too, which the model never
+// has.
+func readinessCase() model.Gateway {
+	g := gateway(nil, host("", to(model.WeightedBackend{Weight: 1})))
+	g.Address, g.ReadinessPort = "0.0.0.0", model.DefaultReadinessPort
+	clash := g.Listeners[0]
+	clash.Port = model.DefaultReadinessPort
+	g.Listeners = append(g.Listeners, clash)
+	return g
 }
 
 func plainCase() model.Gateway {

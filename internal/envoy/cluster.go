@@ -36,6 +36,7 @@ const (
 	maxConnections = 8192
 	maxPending     = 8192
 	maxRequests    = 32768
+	maxRetries     = 8192
 )
 
 // newCluster writes the cluster of a backend. Nothing in it changes but with
@@ -80,6 +81,9 @@ func circuitBreakers() *clusterv3.CircuitBreakers {
 		MaxConnections:     wrapperspb.UInt32(maxConnections),
 		MaxPendingRequests: wrapperspb.UInt32(maxPending),
 		MaxRequests:        wrapperspb.UInt32(maxRequests),
+		// Half of the endpoints may be gone at once, and Envoy's default of 3
+		// would keep as many requests alive.
+		MaxRetries: wrapperspb.UInt32(maxRetries),
 	}}}
 }
 

@@ -33,6 +33,7 @@ func Translate(gateway model.Gateway) (Resources, []Fault) {
 	for i := range gateway.Backends {
 		t.cluster(&gateway.Backends[i])
 	}
+	t.readiness()
 	// Clusters come first: a rule may only name those that were written.
 	for _, listener := range gateway.Listeners {
 		t.listener(listener)
@@ -50,8 +51,10 @@ type translation struct {
 	ports   map[int32]bool
 	bundles *bundles
 	options upstreamOptions
-	out     Resources
-	faults  []Fault
+	// retry is written once: every virtual host has it.
+	retry  *routev3.RetryPolicy
+	out    Resources
+	faults []Fault
 }
 
 // try runs the translation of one part and records its fault; it says whether

@@ -96,7 +96,7 @@ func (t *translation) addHosts(virtual hosts, p port, server model.Server) {
 			for i := range host.Rules {
 				into.Routes = append(into.Routes, t.rule(p, hostname, &host.Rules[i])...)
 			}
-			return nil
+			return t.persist(into)
 		})
 	}
 }

@@ -27,6 +27,8 @@ const (
 	// ReasonNotHeard: an expected Envoy has not been heard since this operator
 	// started.
 	ReasonNotHeard = "NotHeard"
+	// ReasonNotApplied: what runs its Envoys is not as it should be.
+	ReasonNotApplied = "NotApplied"
 )
 
 // ProgrammedTrue says that so many Envoys, at least one, acknowledged it.
@@ -73,4 +75,16 @@ func ProgrammedInvalid(why string) metav1.Condition {
 // used, and which ones can.
 func ProgrammedAddressNotUsable(why string) metav1.Condition {
 	return condition(Programmed, metav1.ConditionFalse, gatewayv1.GatewayReasonAddressNotUsable, why)
+}
+
+// ProgrammedAddressNotAssigned says that nobody can reach the Gateway yet.
+func ProgrammedAddressNotAssigned() metav1.Condition {
+	return condition(Programmed, metav1.ConditionFalse, gatewayv1.GatewayReasonAddressNotAssigned,
+		"the Gateway's Service has no address yet")
+}
+
+// ProgrammedNotApplied says which object that the Gateway's Envoys need is not
+// as it should be, and why.
+func ProgrammedNotApplied(why string) metav1.Condition {
+	return condition(Programmed, metav1.ConditionFalse, ReasonNotApplied, why)
 }

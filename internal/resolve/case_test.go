@@ -45,6 +45,10 @@ type testCase struct {
 	// Envoys are by Gateway; "settled" ones acknowledged everything.
 	Envoys         map[string][]testEnvoy `json:"envoys"`
 	Untranslatable map[string]string      `json:"untranslatable"`
+	// Assigned are the addresses of Services, Fleet the faults of what runs
+	// Envoys, by Gateway.
+	Assigned map[string][]string `json:"assigned"`
+	Fleet    map[string]string   `json:"fleet"`
 
 	// Conditions are by key, with #LISTENER or @PARENT behind it, each
 	// "Type=Status/Reason", with ": words" that the message must have.
@@ -147,6 +151,13 @@ func (c *testCase) apply(t testing.TB, snap *snapshot.Snapshot) {
 	for _, text := range c.Unseen {
 		kind, namespace, _ := strings.Cut(text, "/")
 		snap.Unseen[snapshot.Scope{Kind: gwapi.Kind(kind), Namespace: namespace}] = "forbidden"
+	}
+	snap.Observed.Addresses, snap.Observed.Fleet = map[gwapi.Key][]string{}, map[gwapi.Key]string{}
+	for key, addresses := range c.Assigned {
+		snap.Observed.Addresses[parseKey(t, key)] = addresses
+	}
+	for key, fault := range c.Fleet {
+		snap.Observed.Fleet[parseKey(t, key)] = fault
 	}
 	snap.Observed.Untranslatable = map[gwapi.Key]string{}
 	for key, why := range c.Untranslatable {

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,16 +36,27 @@ type listenerTally struct {
 }
 
 func (b *builder) statusAddresses(node *gatewayNode) []gatewayv1.GatewayStatusAddress {
-	// In a cluster the address is that of the Gateway's Service, not what Envoy
-	// binds.
-	if !b.snap.Site.Standalone || !node.served() {
+	if !node.served() {
 		return nil
 	}
-	return []gatewayv1.GatewayStatusAddress{{
-		Type:  new(gatewayv1.IPAddressType),
-		Value: node.address.ip.String(),
-	}}
+	values := []string{node.address.ip.String()}
+	if !b.snap.Site.Standalone {
+		// In a cluster it is the Service's, not what Envoy binds.
+		values = b.snap.Observed.Addresses[node.key]
+	}
+	var addresses []gatewayv1.GatewayStatusAddress
+	for _, value := range values[:min(len(values), maxStatusAddresses)] {
+		kind := gatewayv1.HostnameAddressType
+		if _, err := netip.ParseAddr(value); err == nil {
+			kind = gatewayv1.IPAddressType
+		}
+		addresses = append(addresses, gatewayv1.GatewayStatusAddress{Type: new(kind), Value: value})
+	}
+	return addresses
 }
+
+// maxStatusAddresses is what the Gateway's schema admits.
+const maxStatusAddresses = 16
 
 func (b *builder) gatewayAccepted(node *gatewayNode, tally *listenerTally) metav1.Condition {
 	remarks := b.remarks(node.key)
@@ -74,6 +86,10 @@ func (b *builder) gatewayProgrammed(node *gatewayNode) metav1.Condition {
 		return report.ProgrammedAddressNotUsable("no address in 127.128.0.0/9 is free")
 	case len(node.model.Listeners) == 0:
 		return report.ProgrammedInvalid("no listener can be served")
+	case b.snap.Observed.Fleet[node.key] != "":
+		return report.ProgrammedNotApplied(b.snap.Observed.Fleet[node.key])
+	case !b.snap.Site.Standalone && len(b.snap.Observed.Addresses[node.key]) == 0:
+		return report.ProgrammedAddressNotAssigned()
 	default:
 		return b.programmed(node, nil)
 	}

@@ -76,6 +76,10 @@ func (b *builder) listeners(node *gatewayNode) {
 		listener := newListener(node, spec, node.key.Namespace)
 		listener.kinds, listener.kindFault = supportedKinds(listener)
 		listener.refused = refuseListener(listener)
+		if listener.refused == nil && !b.snap.Site.Standalone && listener.bound == model.DefaultReadinessPort {
+			listener.refused = new(report.ListenerPortUnavailable(fmt.Sprintf(
+				"port: %d is where Envoy answers readiness probes; give the listener another port", listener.bound)))
+		}
 		listener.certificates = b.certificates(listener)
 		node.listeners = append(node.listeners, listener)
 	}

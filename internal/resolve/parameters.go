@@ -44,6 +44,8 @@ type parameterResult struct {
 	// intersection of the modes, the smaller duration, a reason if either wants
 	// one, a namespace that both select.
 	bounds []bound
+	// fleet is what they say about the Envoys.
+	fleet model.Fleet
 }
 
 // bound is backendTLS of one GatewayParameters.
@@ -74,7 +76,10 @@ func (b *builder) parameters(gateway *gatewayv1.Gateway) parameterResult {
 	}
 	ref := gateway.Spec.Infrastructure.ParametersRef
 	field := key.String() + " spec.infrastructure.parametersRef"
-	b.addParameters(&result, key, field, ref.Group, ref.Kind, gateway.Namespace, ref.Name)
+	own := b.addParameters(&result, key, field, ref.Group, ref.Kind, gateway.Namespace, ref.Name)
+	if own != nil {
+		result.addEnvoy(gwapi.KeyOf(gwapi.KindGatewayParameters, own.Namespace, own.Name), own.Spec.Envoy, false)
+	}
 	return result
 }
 
@@ -98,18 +103,22 @@ func (b *builder) addClassParameters(result *parameterResult, gateway gwapi.Key,
 		result.addFault(fmt.Sprintf("%s has no namespace, but a GatewayParameters has one", field))
 		return
 	}
-	b.addParameters(result, gateway, field, ref.Group, ref.Kind, string(*ref.Namespace), ref.Name)
+	own := b.addParameters(result, gateway, field, ref.Group, ref.Kind, string(*ref.Namespace), ref.Name)
+	if own != nil {
+		result.addEnvoy(gwapi.KeyOf(gwapi.KindGatewayParameters, own.Namespace, own.Name), own.Spec.Envoy, true)
+	}
 }
 
-// addParameters adds the bound of the object that a field refers to.
+// addParameters adds the bound of the object that a field refers to, which it
+// returns; nil where it cannot be used.
 func (b *builder) addParameters(
 	result *parameterResult, gateway gwapi.Key, field string,
 	group gatewayv1.Group, kind gatewayv1.Kind, namespace, name string,
-) {
+) *v1alpha1.GatewayParameters {
 	if !gwapi.KindGatewayParameters.Is(&group, &kind, "", "") {
 		result.addFault(fmt.Sprintf("%s refers to a %s, only %s/%s can be used", field,
 			gwapi.GroupKind(&group, &kind, "", ""), gwapi.KindGatewayParameters.Group(), gwapi.KindGatewayParameters))
-		return
+		return nil
 	}
 	object, why, sentence := find(b, gateway, gwapi.KindGatewayParameters, b.snap.Parameters,
 		types.NamespacedName{Namespace: namespace, Name: name})
@@ -117,15 +126,16 @@ func (b *builder) addParameters(
 	case present:
 	case unseen:
 		result.Unseen = field + ": " + sentence
-		return
+		return nil
 	default:
 		result.addFault(field + ": " + sentence)
-		return
+		return nil
 	}
 	if key := gwapi.KeyOf(gwapi.KindGatewayParameters, namespace, name); object.Spec.BackendTLS != nil &&
 		!slices.ContainsFunc(result.bounds, func(b bound) bool { return b.object == key }) {
 		result.addBound(key, object.Spec.BackendTLS)
 	}
+	return object
 }
 
 func (r *parameterResult) addFault(fault string) {

@@ -22,11 +22,15 @@ func (b *builder) buildModels(policies *tlsPolicies) map[gwapi.Key]model.Gateway
 		node.model = model.Gateway{
 			Key:            node.key,
 			ExclusivePorts: b.snap.Site.Standalone,
-			Unresolved:     node.parameters.Fault != "",
+			Unresolved:     node.parameters.Fault != "" || node.parameters.Unseen != "",
+			Fleet:          node.fleet(),
 			Listeners:      node.buildListeners(),
 		}
 		if node.address.ip.IsValid() {
 			node.model.Address = node.address.ip.String()
+		}
+		if !b.snap.Site.Standalone && node.served() {
+			node.model.ReadinessPort = model.DefaultReadinessPort
 		}
 		for _, name := range slices.Sorted(maps.Keys(node.backends)) {
 			node.model.Backends = append(node.model.Backends, node.backends[name])
@@ -107,7 +111,7 @@ func (g *gatewayNode) ownShare() string {
 			})
 		}
 	}
-	return model.Digest(g.key, g.model.Address, g.model.ExclusivePorts, servers)
+	return model.Digest(g.key, g.model.Address, g.model.ExclusivePorts, g.model.ReadinessPort, servers)
 }
 
 // share is what the route decides on the Gateway: its hosts and its rules.

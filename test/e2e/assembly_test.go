@@ -50,8 +50,10 @@ type loner struct {
 	changes chan struct{}
 }
 
-func (l *loner) Put(map[gwapi.Key]model.Gateway) {}
-func (l *loner) Changes() <-chan struct{}        { return l.changes }
+func (l *loner) Put(map[gwapi.Key]model.Gateway)   {}
+func (l *loner) Changes() <-chan struct{}          { return l.changes }
+func (l *loner) Addresses() map[gwapi.Key][]string { return nil }
+func (l *loner) Faults() map[gwapi.Key]string      { return nil }
 
 func (l *loner) Envoys() map[gwapi.Key][]string {
 	l.mu.Lock()

@@ -91,6 +91,9 @@ func inlineRoutes(resources envoy.Resources, filter *listenerv3.Filter) error {
 	if err := filter.GetTypedConfig().UnmarshalTo(manager); err != nil {
 		return err
 	}
+	if manager.GetRds() == nil {
+		return nil
+	}
 	name := manager.GetRds().GetRouteConfigName()
 	routes, found := resources.Routes[name]
 	if !found {
