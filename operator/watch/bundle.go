@@ -3,9 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"maps"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,14 +34,13 @@ func (s *Source) readBundles(ctx context.Context) (bundles map[string]string, kn
 			bundles[subject.definition()] = definition.Annotations[bundleAnnotation]
 		case apierrors.IsNotFound(err):
 		case apierrors.IsForbidden(err):
-			s.journal.say("bundles", time.Now(), slog.LevelWarn, "which version of the Gateway API is installed cannot "+
+			s.journal.warn("bundles", "which version of the Gateway API is installed cannot "+
 				"be read, GatewayClasses say SupportedVersion=Unknown: the operator's ClusterRole lacks get of "+
 				"customresourcedefinitions", "error", err)
 			return nil, true
 		default:
 			if !errors.Is(err, context.Canceled) {
-				s.journal.say("bundles", time.Now(), slog.LevelWarn,
-					"which version of the Gateway API is installed cannot be read now", "error", err)
+				s.journal.warn("bundles", "which version of the Gateway API is installed cannot be read now", "error", err)
 			}
 			return nil, false
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -76,7 +75,6 @@ func watchFailed(ctx context.Context, complaints *journal, kind string, err erro
 		errors.Is(err, io.ErrUnexpectedEOF):
 		complaints.log.Debug("a watch is begun anew", "kind", kind, "error", err)
 	default:
-		complaints.say("watch "+kind, time.Now(), slog.LevelWarn,
-			"cannot watch objects, what was read last stays in force", "kind", kind, "error", err)
+		complaints.warn("watch "+kind, "cannot watch objects, what was read last stays in force", "kind", kind, "error", err)
 	}
 }

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -210,8 +209,7 @@ func (c *contents) refuse(o order, fault string, err error) {
 	if c.entries[o.key] != e || e.turn != o.turn || e.fault != "" {
 		return
 	}
-	c.source.config.Log.Log(context.Background(), slog.LevelWarn,
-		"content cannot be read, what names it fails closed; trying again",
+	c.source.config.Log.Warn("content cannot be read, what names it fails closed; trying again",
 		"object", o.key.String(), "error", err)
 	e.fault = fault
 	c.learn(e)

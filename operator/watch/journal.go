@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -21,25 +20,36 @@ func newJournal(log *slog.Logger) *journal {
 	return &journal{log: log, said: map[string]time.Time{}}
 }
 
-// say logs unless it did so about the subject a short time ago.
-func (j *journal) say(subject string, now time.Time, level slog.Level, message string, args ...any) {
+// due says whether the subject is to be mentioned: not if it was a short time
+// ago.
+func (j *journal) due(subject string) bool {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	last, known := j.said[subject]
-	quiet := known && now.Sub(last) < again
-	if !quiet {
-		j.said[subject] = now
+	if known && time.Since(last) < again {
+		return false
 	}
-	j.mu.Unlock()
-	if !quiet {
-		j.log.Log(context.Background(), level, message, args...)
+	j.said[subject] = time.Now()
+	return true
+}
+
+// warn logs if the subject is due.
+func (j *journal) warn(subject, message string, args ...any) {
+	if j.due(subject) {
+		j.log.Warn(message, args...)
 	}
 }
 
-// over forgets the subject, and tells whether there was trouble with it.
-func (j *journal) over(subject string) bool {
+// err logs if the subject is due.
+func (j *journal) err(subject, message string, args ...any) {
+	if j.due(subject) {
+		j.log.Error(message, args...)
+	}
+}
+
+// over makes the subject due again.
+func (j *journal) over(subject string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	_, known := j.said[subject]
 	delete(j.said, subject)
-	return known
 }

@@ -39,7 +39,7 @@ func (c *contents) run(ctx context.Context) {
 		case <-c.orders:
 		}
 		for _, o := range c.begin(ctx) {
-			reading.Go(func() { c.read(o, slots) })
+			reading.Go(func() { c.read(o.ctx, o.order, slots) })
 		}
 	}
 }
@@ -68,7 +68,7 @@ func (c *contents) begin(ctx context.Context) []begun {
 
 // read tries until it has the content, or until the order is void. Once
 // patience has ended the object counts as unreadable.
-func (c *contents) read(o begun, slots chan struct{}) {
+func (c *contents) read(ctx context.Context, o order, slots chan struct{}) {
 	pace := c.source.pace
 	deadline := o.since.Add(pace.patience)
 	wait, refused := pace.soon, false
@@ -78,12 +78,12 @@ func (c *contents) read(o begun, slots chan struct{}) {
 		if !refused {
 			limit = min(limit, time.Until(deadline))
 		}
-		object, err := c.fetch(o, slots, limit)
-		if o.ctx.Err() != nil {
+		object, err := c.fetch(ctx, o.key, slots, limit)
+		if ctx.Err() != nil {
 			return
 		}
 		if err == nil {
-			c.keep(o.order, object)
+			c.keep(o, object)
 			return
 		}
 		if last == nil || !errors.Is(err, context.DeadlineExceeded) {
@@ -93,13 +93,13 @@ func (c *contents) read(o begun, slots chan struct{}) {
 		case refused:
 			wait = min(2*wait, pace.latest)
 		case !time.Now().Before(deadline):
-			c.refuse(o.order, unreadable(last, pace.patience), last)
+			c.refuse(o, unreadable(last, pace.patience), last)
 			refused, wait = true, pace.later
 		default:
 			wait = min(2*wait, 10*pace.soon, time.Until(deadline))
 		}
 		select {
-		case <-o.ctx.Done():
+		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
@@ -107,8 +107,10 @@ func (c *contents) read(o begun, slots chan struct{}) {
 }
 
 // fetch is one try: nil for an object that does not exist.
-func (c *contents) fetch(o begun, slots chan struct{}, limit time.Duration) (client.Object, error) {
-	ctx, stop := context.WithTimeout(o.ctx, limit)
+func (c *contents) fetch(
+	ctx context.Context, key gwapi.Key, slots chan struct{}, limit time.Duration,
+) (client.Object, error) {
+	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	select {
 	case slots <- struct{}{}:
@@ -117,10 +119,10 @@ func (c *contents) fetch(o begun, slots chan struct{}, limit time.Duration) (cli
 		return nil, ctx.Err()
 	}
 	var object client.Object = &corev1.ConfigMap{}
-	if o.key.Kind == gwapi.KindSecret {
+	if key.Kind == gwapi.KindSecret {
 		object = &corev1.Secret{}
 	}
-	err := c.source.config.Client.Get(ctx, o.key.NamespacedName(), object)
+	err := c.source.config.Client.Get(ctx, key.NamespacedName(), object)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // That it does not exist is an answer.
 	}

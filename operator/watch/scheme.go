@@ -27,6 +27,9 @@ var crdKind = schema.GroupVersionKind{
 	Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition",
 }
 
+// gatewayVersion is the version of the Gateway API that is read.
+var gatewayVersion = schema.GroupVersion(gatewayv1.GroupVersion)
+
 // Scheme has the types of every kind that the operator reads or writes.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
@@ -73,8 +76,8 @@ func Mapper() meta.RESTMapper {
 		"PodDisruptionBudget": "poddisruptionbudgets",
 	})
 	add(crdKind.GroupVersion(), meta.RESTScopeRoot, map[string]string{crdKind.Kind: "customresourcedefinitions"})
-	add(gatewayv1.SchemeGroupVersion, meta.RESTScopeRoot, map[string]string{"GatewayClass": "gatewayclasses"})
-	add(gatewayv1.SchemeGroupVersion, meta.RESTScopeNamespace, map[string]string{
+	add(gatewayVersion, meta.RESTScopeRoot, map[string]string{"GatewayClass": "gatewayclasses"})
+	add(gatewayVersion, meta.RESTScopeNamespace, map[string]string{
 		"Gateway": "gateways", "ListenerSet": "listenersets", "HTTPRoute": "httproutes", "GRPCRoute": "grpcroutes",
 		"TLSRoute": "tlsroutes", "TCPRoute": "tcproutes", "ReferenceGrant": "referencegrants",
 		"BackendTLSPolicy": "backendtlspolicies",

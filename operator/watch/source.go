@@ -59,9 +59,8 @@ type Source struct {
 	slices   *sliceIndex
 	contents *contents
 	subjects []*subject
-	// lacking and absent are the CustomResourceDefinitions that the log last said
-	// are missing, of kinds that are needed and of optional ones.
-	lacking, absent string
+	// missing, absent and forbidden are what the log last said of these findings.
+	missing, absent, forbidden string
 
 	mu      sync.Mutex
 	synced  bool
@@ -196,8 +195,8 @@ func (s *Source) changed() {
 // happened notes an event about an object. The caller holds mu.
 func (s *Source) happened(key gwapi.Key, named, differs bool) {
 	s.current = nil
-	if !differs {
-		return
+	if !differs || !s.synced {
+		return // The first Snapshot has what came before it.
 	}
 	if _, known := s.refs[key]; named && !known {
 		s.skipped[key] = struct{}{}
@@ -206,12 +205,8 @@ func (s *Source) happened(key gwapi.Key, named, differs bool) {
 	s.signal()
 }
 
-// signal leaves a note that covers every change until it is read. Before
-// everything was read there is nothing to build.
+// signal leaves a note that covers every change until it is read.
 func (s *Source) signal() {
-	if !s.synced {
-		return
-	}
 	select {
 	case s.changes <- struct{}{}:
 	default:
@@ -251,7 +246,9 @@ func (s *Source) look(ctx context.Context) time.Duration {
 	defer s.mu.Unlock()
 	if known && !sameBundles(s.bundles, bundles) {
 		s.bundles, s.current = bundles, nil
-		s.signal()
+		if s.synced {
+			s.signal()
+		}
 	}
 	if !s.synced {
 		s.synced = true

@@ -2,32 +2,18 @@ package watch
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/api/v1alpha1"
 	"github.com/backendtls/backendtls/internal/gwapi"
-)
-
-// How to install what is missing.
-const (
-	installGatewayAPI = "kubectl apply --server-side -f " +
-		"https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.7.0/standard-install.yaml"
-	installOurs = "kubectl apply --server-side -f manifests/01-crd.yaml"
 )
 
 // subject is a kind that is followed.
@@ -47,7 +33,7 @@ type subject struct {
 // serves what it can: what its other listeners and routes say stands.
 func (s *Source) everySubject() []*subject {
 	gateway := func(kind gwapi.Kind, plural string, o client.Object, h toolscache.ResourceEventHandler) *subject {
-		return &subject{version: gatewayv1.SchemeGroupVersion, kind: kind, plural: plural, object: o, handler: h}
+		return &subject{version: gatewayVersion, kind: kind, plural: plural, object: o, handler: h}
 	}
 	optional := func(subject *subject) *subject {
 		subject.optional = true
@@ -92,11 +78,6 @@ func partial(kind gwapi.Kind) *metav1.PartialObjectMetadata {
 	return object
 }
 
-// custom says whether a CustomResourceDefinition defines the kind.
-func (s *subject) custom() bool {
-	return s.version.Group == gatewayv1.GroupName || s.version.Group == v1alpha1.GroupVersion.Group
-}
-
 // definition is the name of the kind's CustomResourceDefinition.
 func (s *subject) definition() string { return s.plural + "." + s.version.Group }
 
@@ -108,107 +89,4 @@ func (s *subject) ask(ctx context.Context, reader client.Reader, patience time.D
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(s.version.WithKind(string(s.kind) + "List"))
 	return reader.List(ctx, list, client.Limit(1))
-}
-
-// follow begins to watch what can be watched, and says whether nothing is
-// missing that is needed. What is missing is one line in the log.
-func (s *Source) follow(ctx context.Context) bool {
-	var missing, absent, refused []string
-	install := map[string]bool{}
-	for _, subject := range s.subjects {
-		if subject.following != nil {
-			continue
-		}
-		err := subject.ask(ctx, s.config.Client, s.pace.patience)
-		if err == nil {
-			err = s.watch(ctx, subject)
-		}
-		switch {
-		case err == nil:
-		case !(apierrors.IsNotFound(err) || meta.IsNoMatchError(err)):
-			refused = append(refused, fmt.Sprintf("%s: %v", schema.GroupResource{
-				Group: subject.version.Group, Resource: subject.plural,
-			}, err))
-			if !apierrors.IsForbidden(err) {
-				// Nothing else will be answered now.
-				s.tellRefused(ctx, refused)
-				return false
-			}
-		case subject.optional:
-			absent = append(absent, subject.definition())
-		default:
-			missing = append(missing, subject.definition()+" ("+subject.version.Version+")")
-			install[installerOf(subject)] = true
-		}
-	}
-	s.tellRefused(ctx, refused)
-	s.tellMissing(missing, install)
-	if len(missing) == 0 && len(refused) == 0 {
-		s.tellAbsent(absent)
-		return true
-	}
-	return false
-}
-
-// watch begins to follow a kind.
-func (s *Source) watch(ctx context.Context, subject *subject) error {
-	informer, err := s.config.Cache.GetInformer(ctx, subject.object, cache.BlockUntilSynced(false))
-	if err != nil {
-		return err
-	}
-	subject.following, err = informer.AddEventHandler(subject.handler)
-	return err
-}
-
-func installerOf(s *subject) string {
-	if s.version.Group == gatewayv1.GroupName {
-		return installGatewayAPI
-	}
-	return installOurs
-}
-
-func (s *Source) tellRefused(ctx context.Context, refused []string) {
-	switch {
-	case ctx.Err() != nil:
-	case len(refused) > 0:
-		s.journal.say("refused", time.Now(), slog.LevelError,
-			"waiting, objects cannot be listed: the API server is not to be reached, or the operator's ClusterRole "+
-				"lacks get, list and watch of them", "faults", refused)
-	case s.journal.over("refused"):
-		s.config.Log.Info("objects can be listed now")
-	}
-}
-
-func (s *Source) tellMissing(missing []string, install map[string]bool) {
-	const subject = "missing "
-	slices.Sort(missing)
-	now := strings.Join(missing, " ")
-	if s.lacking != now && s.journal.over(subject+s.lacking) && now == "" {
-		s.config.Log.Info("the CustomResourceDefinitions that were missing are there now")
-	}
-	s.lacking = now
-	if now == "" {
-		return
-	}
-	var commands []string
-	for _, command := range []string{installGatewayAPI, installOurs} {
-		if install[command] {
-			commands = append(commands, command)
-		}
-	}
-	s.journal.say(subject+now, time.Now(), slog.LevelError,
-		"waiting for CustomResourceDefinitions that are not installed, or not in the version in brackets; "+
-			"nothing is served before", "missing", missing, "install", commands)
-}
-
-func (s *Source) tellAbsent(absent []string) {
-	slices.Sort(absent)
-	now := strings.Join(absent, " ")
-	if s.absent == now {
-		return
-	}
-	s.absent = now
-	if now != "" {
-		s.config.Log.Info("optional CustomResourceDefinitions are not installed, their kinds are not read", "absent", absent)
-	}
 }

@@ -1,0 +1,15 @@
+package watch
+
+import "time"
+
+// Hasten makes a Source wait little for what tests wait for.
+func (s *Source) Hasten(patience time.Duration) {
+	s.pace = pace{
+		sync: 2 * time.Millisecond, missing: 20 * time.Millisecond, recheck: 20 * time.Millisecond,
+		patience: patience, attempt: patience / 2,
+		soon: 5 * time.Millisecond, later: 20 * time.Millisecond, latest: 40 * time.Millisecond,
+	}
+}
+
+// Transform is what the cache does with each object that it receives.
+var Transform = transform

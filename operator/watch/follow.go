@@ -1,0 +1,125 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// How to install what is missing.
+const (
+	installGatewayAPI = "kubectl apply --server-side -f " +
+		"https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.7.0/standard-install.yaml"
+	installOurs = "kubectl apply --server-side -f manifests/01-crd.yaml"
+)
+
+// findings are the kinds that are not followed yet, by why.
+type findings struct {
+	// missing and absent are CustomResourceDefinitions, of kinds that are needed
+	// and of optional ones; forbidden are resources.
+	missing, absent, forbidden []string
+	// silence is the error where the API server gave no answer.
+	silence error
+	// install are the commands that install what is missing.
+	install []string
+}
+
+// follow begins to watch what can be watched, and says whether nothing is
+// missing that is needed.
+func (s *Source) follow(ctx context.Context) bool {
+	var found findings
+	for _, subject := range s.subjects {
+		if subject.following != nil {
+			continue
+		}
+		err := subject.ask(ctx, s.config.Client, s.pace.patience)
+		if err == nil {
+			err = s.watch(ctx, subject)
+		}
+		found.sort(subject, err)
+		if found.silence != nil {
+			break // Nothing else will be answered now.
+		}
+	}
+	if ctx.Err() == nil {
+		s.tell(found)
+	}
+	return len(found.missing) == 0 && len(found.forbidden) == 0 && found.silence == nil
+}
+
+// sort enters what asking for a kind came to.
+func (f *findings) sort(s *subject, err error) {
+	switch {
+	case err == nil:
+	case apierrors.IsForbidden(err):
+		f.forbidden = append(f.forbidden, schema.GroupResource{Group: s.version.Group, Resource: s.plural}.String())
+	case !apierrors.IsNotFound(err) && !meta.IsNoMatchError(err):
+		f.silence = err
+	case s.optional:
+		f.absent = append(f.absent, s.definition())
+	default:
+		f.missing = append(f.missing, fmt.Sprintf("%s (%s)", s.definition(), s.version.Version))
+		command := installOurs
+		if s.version.Group == gatewayv1.GroupName {
+			command = installGatewayAPI
+		}
+		if !slices.Contains(f.install, command) {
+			f.install = append(f.install, command)
+		}
+	}
+}
+
+// watch begins to follow a kind.
+func (s *Source) watch(ctx context.Context, subject *subject) error {
+	informer, err := s.config.Cache.GetInformer(ctx, subject.object, cache.BlockUntilSynced(false))
+	if err != nil {
+		return err
+	}
+	subject.following, err = informer.AddEventHandler(subject.handler)
+	return err
+}
+
+// tell logs what is found, the same trouble rarely.
+func (s *Source) tell(found findings) {
+	if found.silence != nil {
+		s.journal.err("silence", "the API server cannot be asked which objects there are; asking again",
+			"error", found.silence)
+		return
+	}
+	s.journal.over("silence")
+	s.tellChanged(&s.forbidden, found.forbidden, func(subject string) {
+		s.journal.err(subject, "objects may not be listed, the operator needs get, list and watch of them (ClusterRole "+
+			"backendtls-reader of manifests/02-rbac.yaml); asking again", "forbidden", found.forbidden)
+	})
+	s.tellChanged(&s.missing, found.missing, func(subject string) {
+		s.journal.err(subject, "waiting for CustomResourceDefinitions that are not installed, or not in the version in "+
+			"brackets; nothing is served before", "missing", found.missing, "install", found.install)
+	})
+	if now := strings.Join(found.absent, " "); now != s.absent {
+		s.config.Log.Info("optional CustomResourceDefinitions without objects, because they are not installed",
+			"absent", found.absent)
+		s.absent = now
+	}
+}
+
+// tellChanged mentions a list that is not empty, and that it has become so.
+func (s *Source) tellChanged(last *string, list []string, mention func(subject string)) {
+	now := strings.Join(list, " ")
+	if now != *last {
+		s.journal.over(*last)
+	}
+	switch {
+	case now != "":
+		mention(now)
+	case *last != "":
+		s.config.Log.Info("what was lacking is there now", "was", *last)
+	}
+	*last = now
+}
