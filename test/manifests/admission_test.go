@@ -114,9 +114,10 @@ func newJudge(t *testing.T, dir string) *judge {
 // ask returns what the refusal says, nothing if the write is admitted.
 func (j *judge) ask(t *testing.T, c manifests.AdmissionCase) string {
 	t.Helper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{}}}
+	namespace := &corev1.Namespace{}
+	namespace.Name = "shop"
 	if c.Allowed != nil {
-		namespace.Labels["backendtls.dev/allow-insecure-modes"] = *c.Allowed
+		namespace.Labels = map[string]string{"backendtls.dev/allow-insecure-modes": *c.Allowed}
 	}
 	selector, err := metav1.LabelSelectorAsSelector(j.policy.Spec.MatchConstraints.NamespaceSelector)
 	if err != nil {

@@ -3,6 +3,7 @@ package manifests_test
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -44,8 +45,8 @@ func TestNetworkPoliciesLetThroughWhatTheyShouldAndNothingElse(t *testing.T) {
 	ends := endsOf(t, table)
 	policies := append(each[networkingv1.NetworkPolicy](t, render(t, base)),
 		*object[*networkingv1.NetworkPolicy](t, fleetOf(t)))
-	monitored := append(policies[:len(policies):len(policies)],
-		each[networkingv1.NetworkPolicy](t, render(t, base+"/components/monitoring"))...)
+	monitored := slices.Concat(policies,
+		each[networkingv1.NetworkPolicy](t, render(t, base+"/components/monitoring")))
 	// Networks differ in whether an ipBlock means pods; nothing here may depend
 	// on it.
 	for _, blocksMeanPods := range []bool{false, true} {

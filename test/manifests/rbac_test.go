@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,18 +19,17 @@ import (
 // rolesIn are the RBAC objects of a kustomization.
 func rolesIn(t *testing.T, rendered manifests.Rendered) rights.Roles {
 	t.Helper()
-	return rights.Roles{
-		ClusterRoles:        each[rbacv1.ClusterRole](t, rendered),
-		Roles:               each[rbacv1.Role](t, rendered),
-		ClusterRoleBindings: each[rbacv1.ClusterRoleBinding](t, rendered),
-		RoleBindings:        each[rbacv1.RoleBinding](t, rendered),
+	roles, err := rendered.Roles()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return roles
 }
 
 func operatorGrants(t *testing.T) []rights.Grant {
 	t.Helper()
 	// Wildcards and URLs are errors already.
-	grants, err := rolesIn(t, render(t, base)).Of("backendtls-system", "backendtls-operator")
+	grants, err := rolesIn(t, render(t, base)).Of(manifests.OperatorNamespace, manifests.OperatorServiceAccount)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,5 +203,44 @@ func TestTheOperatorsRolesAreBoundToItAlone(t *testing.T) {
 	}
 	for _, binding := range roles.RoleBindings {
 		check(binding.Name, binding.RoleRef, binding.Subjects)
+	}
+}
+
+// TestTheOperatorsRightsAreComparedWithAnAuditLog: the one that a cluster's
+// suite leaves, here in small.
+func TestTheOperatorsRightsAreComparedWithAnAuditLog(t *testing.T) {
+	event := func(verb, group, resource, namespace, name string, code int) string {
+		return fmt.Sprintf(`{"stage":"ResponseComplete","verb":%q,"user":{"username":%q},"objectRef":`+
+			`{"apiGroup":%q,"resource":%q,"namespace":%q,"name":%q},"responseStatus":{"code":%d}}`+"\n",
+			verb, "system:serviceaccount:backendtls-system:backendtls-operator", group, resource, namespace, name, code)
+	}
+	var log strings.Builder
+	for _, grant := range operatorGrants(t) {
+		if grant.Verb == "list" {
+			continue
+		}
+		resource, _, _ := strings.Cut(grant.Resource, "/")
+		line := event(grant.Verb, grant.Group, resource, grant.Namespace, grant.Name, 200)
+		if resource != grant.Resource {
+			line = strings.Replace(line, `"resource"`, `"subresource":"status","resource"`, 1)
+		}
+		log.WriteString(line)
+	}
+	faults, err := manifests.OperatorRights(base, strings.NewReader(log.String()))
+	if err != nil || len(faults) > 0 {
+		t.Errorf("got %v, %v, want no fault", faults, err)
+	}
+	forbidden := event("delete", "apps", "deployments", "shop", "web", 403)
+	faults, err = manifests.OperatorRights(base, strings.NewReader(log.String()+forbidden))
+	if err != nil || len(faults) != 1 || !strings.Contains(faults[0], "delete deployments.apps web in shop") {
+		t.Errorf("got %v, %v, want the one that was forbidden", faults, err)
+	}
+	short := strings.Replace(log.String(), `"replicasets"`, `"replicationcontrollers"`, 1)
+	faults, err = manifests.OperatorRights(base, strings.NewReader(short))
+	if err != nil || len(faults) != 1 || !strings.Contains(faults[0], "get replicasets.apps") {
+		t.Errorf("got %v, %v, want the one that was not used", faults, err)
+	}
+	if faults, err := manifests.OperatorRights(base, strings.NewReader("")); err == nil {
+		t.Errorf("a log without the operator says %v", faults)
 	}
 }

@@ -163,7 +163,7 @@ func TestTheHackRendererAgrees(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, document := range strings.Split(string(text), "\n---\n") {
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
 		object, err := manifests.Parse([]byte(document))
 		if err != nil {
 			t.Fatal(err)
