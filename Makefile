@@ -21,6 +21,10 @@ TOOLS   := .build/tools/$(shell cat tools/go.mod tools/go.sum | sha256sum | cut 
 ENVOY   ?= .build/envoy/1.40.0/envoy
 override ENVOY := $(abspath $(ENVOY))
 export ENVOY
+# The manifests name the operator's image with this tag.
+IMAGE_TAG ?= v0.1.0
+# The local cluster's program; it has a module of its own.
+LOCALCLUSTER := .build/localcluster
 
 ##@ Use it
 help: ## Say what there is
@@ -40,6 +44,22 @@ build: ## Build both programs into bin/
 
 envoy: ## Get the pinned Envoy into .build/, or check ENVOY=path
 	@hack/envoy.sh "$(ENVOY)"
+
+cluster: $(LOCALCLUSTER) ## Bring up a local Kubernetes cluster, .cluster/kubeconfig, with the images in it; needs root
+	@$(LOCALCLUSTER) up
+	@$(MAKE) --no-print-directory image
+	@$(LOCALCLUSTER) load .build/images/*.tar
+
+cluster-down: $(LOCALCLUSTER) ## Remove the local cluster with everything that belongs to it
+	@$(LOCALCLUSTER) down
+
+image: $(LOCALCLUSTER) build envoy ## Make the container images of the operator and of Envoy, .build/images/*.tar
+	@$(LOCALCLUSTER) image --name docker.io/backendtls/operator:$(IMAGE_TAG) --binary bin/backendtls-operator \
+		--out .build/images/operator.tar
+	@# As the official image has it, so that what names that one runs with this one.
+	@$(LOCALCLUSTER) image --name docker.io/envoyproxy/envoy:distroless-v1.40.0 --binary "$(ENVOY)" \
+		--entrypoint /usr/local/bin/envoy --argument -c --argument /etc/envoy/envoy.yaml --with-libraries \
+		--file /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt --out .build/images/envoy.tar
 
 ##@ Work on it
 test: ## Prove everything: lint, then all tests with the race detector on a real Envoy, then fuzzing
@@ -81,10 +101,17 @@ clean: ## Remove everything that was built or fetched
 	@if [ -d .build ]; then chmod -R u+w .build; fi
 	@rm -rf bin .build .demo
 
+# The Go build itself knows whether there is anything to do.
+$(LOCALCLUSTER): FORCE
+	@test -e $@ || echo "building $@ (a minute the first time, seconds later)"
+	@cd test/localcluster && go build -trimpath -ldflags "-s -w" -o ../../$@ .
+FORCE:
+
 $(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(TOOLS)/controller-gen: PACKAGE := sigs.k8s.io/controller-tools/cmd/controller-gen
 $(TOOLS)/%:
 	@echo "building $* (minutes the first time, never again until tools/go.mod changes)"
 	@cd tools && go build -ldflags "-s -w" -o ../$@ $(PACKAGE)
 
-.PHONY: help demo shell build envoy test test-cluster e2e fuzz golden lint generate install-yaml bench clean
+.PHONY: help demo shell build envoy test test-cluster e2e fuzz golden lint generate install-yaml bench clean \
+	cluster cluster-down image FORCE
