@@ -254,7 +254,7 @@ func read(r *http.Request) (Request, key, resource, error) {
 
 func fail(w http.ResponseWriter, err error) {
 	status := apierrors.NewInternalError(err).Status()
-	if known, ok := err.(apierrors.APIStatus); ok { //nolint:errorlint // The errors made here are not wrapped.
+	if known, ok := err.(apierrors.APIStatus); ok {
 		status = known.Status()
 	}
 	status.APIVersion, status.Kind = "v1", "Status"
@@ -268,7 +268,6 @@ func notFound(at key) error {
 
 func forbidden(request Request, at key) error {
 	return apierrors.NewForbidden(schema.GroupResource{Group: at.group, Resource: at.resource}, at.name, fmt.Errorf(
-		"User %q cannot %s resource %q in API group %q in the namespace %q",
-		"jane", request.Verb, at.resource, at.group, at.namespace))
+		"%s cannot %s resource %q in API group %q in the namespace %q",
+		`User "jane"`, request.Verb, at.resource, at.group, at.namespace))
 }
-

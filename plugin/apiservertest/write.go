@@ -215,8 +215,9 @@ func same(live, after *unstructured.Unstructured) bool {
 // objects: mappings by key, lists as a whole, as BackendTLSPolicy's schema has
 // the fields that the plugin writes.
 func fieldManager(served resource) (*managedfields.FieldManager, error) {
+	kind := served.gvk()
 	return managedfields.NewDefaultCRDFieldManager(
-		managedfields.NewDeducedTypeConverter(), plain{}, plain{}, plain{}, served.gvk(), served.gvk().GroupVersion(), "", nil,
+		managedfields.NewDeducedTypeConverter(), plain{}, plain{}, plain{}, kind, kind.GroupVersion(), "", nil,
 	)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/plugin/collect"
 )
@@ -13,6 +14,10 @@ import (
 // attached refuses a change that nobody would obey: options of ours bite only
 // on Gateways of ours. Portable is a command that works on every Gateway.
 func (s *subject) attached(allowUnattached bool, portable string) error {
+	if hidden := s.hidden(); unrouted(s.port) && hidden != "" && !allowUnattached {
+		return fmt.Errorf("which Gateways lead to %s is not known (%s), and other controllers' ignore backendtls.dev "+
+			"options. Portable: %s. --allow-unattached writes the options all the same", serviceName(s.port), hidden, portable)
+	}
 	if unrouted(s.port) && !allowUnattached {
 		return fmt.Errorf("%s is reached through no Gateway, so nothing would obey backendtls.dev options. "+
 			"Portable: %s. --allow-unattached writes the options all the same", serviceName(s.port), portable)
@@ -28,13 +33,37 @@ func (s *subject) attached(allowUnattached bool, portable string) error {
 	for _, port := range s.ports {
 		i := slices.IndexFunc(port.Paths, func(path model.Path) bool { return !path.Ours })
 		if i >= 0 && !allowUnattached {
-			return fmt.Errorf("%s is reached through %s, whose GatewayClass is not in the files: "+
+			return fmt.Errorf("%s is reached through %s, whose GatewayClass is not %s: "+
 				"it counts as another controller's, which ignores backendtls.dev options. "+
 				"Portable: %s. --allow-unattached writes the options all the same",
-				serviceName(port), gateway(port.Paths[i]), portable)
+				serviceName(port), gateway(port.Paths[i]), s.there(), portable)
 		}
 	}
 	return nil
+}
+
+// hidden says what may lead to the Service and could not be read, "" if
+// everything was.
+func (s *subject) hidden() string {
+	for _, kind := range leading {
+		for _, namespace := range [...]string{"", s.port.Service.Namespace} {
+			if reason, unread := s.world.Hidden(kind, namespace); unread {
+				return reason
+			}
+		}
+	}
+	return ""
+}
+
+// there is where a GatewayClass was looked for.
+func (s *subject) there() string {
+	if !s.world.Live() {
+		return "in the files"
+	}
+	if reason, unread := s.world.Hidden(gwapi.KindGatewayClass, ""); unread {
+		return "known (" + reason + ")"
+	}
+	return "in the cluster"
 }
 
 // serviceName is svc/NAME.
@@ -51,10 +80,15 @@ func gateway(path model.Path) string {
 // portable is the command whose outcome every implementation obeys.
 func (o *Options) portable(s *subject) string {
 	words := []string{o.Program, "pin", o.targetOf(s), "--form", "ca"}
-	if s.port.Service.Namespace != "default" {
+	if s.port.Service.Namespace != "default" || s.world.Live() {
 		words = append(words, "-n", s.port.Service.Namespace)
 	}
-	return strings.Join(append(words, "-f", quoted(s.world.Source)), " ")
+	if !s.world.Live() {
+		words = append(words, "-f", quoted(s.world.Source))
+	} else if arguments := o.API.Arguments(); arguments != "" {
+		words = append(words, arguments)
+	}
+	return strings.Join(words, " ")
 }
 
 // targetOf is the TARGET that means the subject: without a number where the

@@ -1,47 +1,60 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/yaml"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
-	"github.com/backendtls/backendtls/internal/manifest"
-	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/untrusted"
 	"github.com/backendtls/backendtls/plugin/view"
 )
 
-// commit writes the files of a draft, or prints the manifest where that was
-// not asked for. Done is what to say of the policy afterwards: "pinned".
-func (o *Options) commit(d *draft, f *WriteFlags, done string) error {
-	if !d.changes() {
+// commit makes the change of a draft, or prints the manifest where that was not
+// asked for. Done is what to say of the policy afterwards: "pinned".
+func (o *Options) commit(ctx context.Context, d *draft, f *WriteFlags, done string) error {
+	changes := d.changes()
+	if !changes {
 		done = "unchanged"
 	}
 	if f.writes() {
-		if err := edit.Write(d.files); err != nil {
-			return err
-		}
-		if f.format() == "" {
-			_, err := fmt.Fprintf(o.Out, "btlspolicy/%s %s (%s)\n", d.policy.Name, done, untrusted.Text(d.written()))
+		if err := d.medium.write(ctx, d); err != nil {
 			return err
 		}
 	}
-	if err := o.printManifest(d, f.format()); err != nil {
+	if err := o.printOutcome(d, f, done); err != nil {
 		return err
 	}
+	cluster, live := d.medium.(*inCluster)
 	switch {
-	case f.writes() || !d.changes():
+	case f.writes() && live && changes:
+		return o.await(ctx, d, cluster, f.Wait)
+	case f.writes() || !changes:
+	case f.DryRun == dryRunServer:
+		o.note("A dry run: the API server would take it, and nothing was written.")
 	case f.DryRun == dryRunClient:
 		o.note("A dry run: nothing was written.")
 	default:
-		o.note("Nothing was written: --write writes %s.", d.written())
+		o.note("Nothing was written: --write writes %s.", d.medium.written())
 	}
 	return nil
+}
+
+// printOutcome prints what was asked for: what was done, or the manifest.
+func (o *Options) printOutcome(d *draft, f *WriteFlags, done string) error {
+	if !f.writes() || f.format() != "" {
+		return o.printManifest(d, f.format())
+	}
+	where := ""
+	if f.files {
+		where = " (" + untrusted.Text(d.medium.written()) + ")"
+	}
+	_, err := fmt.Fprintf(o.Out, "btlspolicy/%s %s%s\n", d.policy.Name, done, where)
+	return err
 }
 
 // printManifest prints the policy, and the ConfigMap that it needs. YAML is as
@@ -66,7 +79,7 @@ func (o *Options) printManifest(d *draft, format string) error {
 		}
 		return o.printText(string(indented) + "\n")
 	}
-	if text := d.text(d.key()); text != "" {
+	if text := d.medium.text(d, d.key()); text != "" {
 		policy = []byte(text)
 	}
 	if d.configMap == nil {
@@ -77,33 +90,10 @@ func (o *Options) printManifest(d *draft, format string) error {
 		return err
 	}
 	key := gwapi.KeyOf(gwapi.KindConfigMap, d.configMap.Namespace, d.configMap.Name)
-	if text := d.text(key); text != "" {
+	if text := d.medium.text(d, key); text != "" {
 		configMap = []byte(text)
 	}
 	return o.printText(string(configMap) + "---\n" + string(policy))
-}
-
-// text is the document of an object that is one by itself, as it stands in its
-// file after the change; "" for one in a List, or in JSON.
-func (d *draft) text(key gwapi.Key) string {
-	places := d.next.Set.Places(key)
-	if len(places) != 1 || places[0].Item >= 0 {
-		return ""
-	}
-	content, _ := d.next.Content(places[0].File)
-	documents := manifest.Documents(content)
-	if places[0].Document >= len(documents) {
-		return ""
-	}
-	document := documents[places[0].Document]
-	text := string(content[document.Start:document.End])
-	if first, rest, found := strings.Cut(text, "\n"); found && strings.TrimSpace(first) == "---" {
-		text = rest
-	}
-	if strings.HasPrefix(strings.TrimSpace(text), "{") || strings.HasPrefix(text, "---") {
-		return ""
-	}
-	return strings.TrimRight(text, "\r\n") + "\n"
 }
 
 // printText prints a manifest: to a terminal without what would drive it, to
@@ -128,14 +118,12 @@ func (o *Options) change(d *draft) *view.Change {
 	return &view.Change{Style: onStderr.Style(), Now: d.world.Snapshot.Now}
 }
 
-// showChanges lists what the draft changes.
-func showChanges(shown *view.Change, d *draft) {
+// showChanges lists what the draft changes, and who else is concerned.
+func showChanges(shown *view.Change, d *draft) error {
 	var lines []view.Line
-	// The policy's file is the last one staged.
-	file := d.files[len(d.files)-1].Path
-	title, rest := "CHANGES", fmt.Sprintf("to btlspolicy/%s in %s", d.policy.Name, file)
+	title, rest := "CHANGES", fmt.Sprintf("to btlspolicy/%s in %s", d.policy.Name, d.medium.policyAt())
 	if d.created {
-		title, rest = "NEW", fmt.Sprintf("btlspolicy/%s in %s", d.policy.Name, file)
+		title, rest = "NEW", fmt.Sprintf("btlspolicy/%s in %s", d.policy.Name, d.medium.policyAt())
 		target := string(d.policy.Spec.TargetRefs[0].Name)
 		if section := d.policy.Spec.TargetRefs[0].SectionName; section != nil {
 			target += " port " + string(*section)
@@ -153,8 +141,12 @@ func showChanges(shown *view.Change, d *draft) {
 	}
 	if d.configMap != nil {
 		lines = append(lines, view.Line{
-			Sign: "+", Field: "configmap/" + d.configMap.Name, Value: "in " + d.files[0].Path,
+			Sign: "+", Field: "configmap/" + d.configMap.Name, Value: "in " + d.medium.configMapAt(),
 		})
 	}
 	shown.Section(title, rest, lines)
+	for _, unknown := range d.unknown {
+		shown.Say("%s", unknown)
+	}
+	return d.medium.caution(d, shown)
 }

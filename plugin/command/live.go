@@ -22,6 +22,7 @@ type answers struct {
 	// ports have the endpoints that were asked.
 	ports        []collect.Port
 	serverName   func(collect.Port) string
+	via          string
 	observations tunnel.Observations
 	live         []edit.Live
 }
@@ -40,6 +41,7 @@ func (o *Options) fetch(ctx context.Context, f *ProbeFlags, ports []collect.Port
 	if a.ports, err = o.Redirect(ctx, f, ports); err != nil {
 		return nil, err
 	}
+	a.via = f.Via
 	if a.observations, err = o.Observe(ctx, f, a.ports); err != nil {
 		return nil, err
 	}

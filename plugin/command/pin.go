@@ -56,7 +56,7 @@ certificate, shows what it found, asks, and writes:
   --form ca           the CA that the endpoints present, in standard fields that every
                       implementation of the Gateway API knows
 
-A Service without a policy gets one, in NAME.backendtls.yaml. All forms but ca
+A Service without a policy gets one, with -f in NAME.backendtls.yaml. All forms but ca
 write options that only the Gateways of backendtls obey: where another
 controller's Gateway leads to the Service, or none does, they are refused.
 
@@ -65,19 +65,29 @@ something is pinned and no endpoint serves it, somebody else answers. That is a
 key change: old and new are shown side by side, and the name of the policy has to
 be typed, or --replace given where there is no terminal.
 
-Without --write the resulting manifest is printed and nothing is changed.`,
-		Example: example(base, `  # See what would be pinned
+` + inClusters + `
+
+` + withFiles + `
+
+Rights, beside those of fetch: ` + rightsToCreate + `; ` + rightsToBundle + `.`,
+		Example: example(base, `  # Pin, after a question
+  PROGRAM pin svc/api
+
+  # See what the API server would store
+  PROGRAM pin svc/api --dry-run=server
+
+  # See what would be pinned in manifests
   PROGRAM pin svc/api -f DIR
 
-  # Pin, after a question
+  # Pin there, after a question
   PROGRAM pin svc/api -f DIR --write
 
   # Prepare a rotation: trust the live key and the next one
-  PROGRAM pin svc/api --and-next next.csr -f DIR --write`),
+  PROGRAM pin svc/api --and-next next.csr`),
 		Args:              oneTarget,
 		ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(o.write.Validate(), o.probe.Validate(), edit.CheckForm(edit.Form(o.form))); err != nil {
+			if err := errors.Join(o.write.Validate(o.Filename), o.probe.Validate(), edit.CheckForm(edit.Form(o.form))); err != nil {
 				return err
 			}
 			return o.run(cmd.Context(), cmd, args[0])
@@ -128,7 +138,7 @@ func (o *pinOptions) run(ctx context.Context, cmd *cobra.Command, arg string) er
 		Form: o.kind(), Live: seen.live, Next: next, Current: s.current(), Now: s.world.Snapshot.Now,
 	}
 	if o.kind() == edit.FormLeaf || o.kind() == edit.FormCA {
-		if request.ConfigMap, err = s.configMap(d); err != nil {
+		if request.ConfigMap, err = o.bundle(ctx, s, d); err != nil {
 			return err
 		}
 	}
@@ -137,7 +147,7 @@ func (o *pinOptions) run(ctx context.Context, cmd *cobra.Command, arg string) er
 		return err
 	}
 	d.edit, d.configMap = pinning.Edit, pinning.ConfigMap
-	if err := d.preview(); err != nil {
+	if err := o.preview(ctx, d, &o.write); err != nil {
 		return err
 	}
 	faults, err := d.judge()
@@ -152,7 +162,7 @@ func (o *pinOptions) run(ctx context.Context, cmd *cobra.Command, arg string) er
 			return err
 		}
 	}
-	return o.commit(d, &o.write, "pinned")
+	return o.commit(ctx, d, &o.write, "pinned")
 }
 
 func (o *pinOptions) kind() edit.Form { return edit.Form(o.form) }
@@ -218,8 +228,17 @@ func (s *subject) current() edit.Current {
 	return edit.CurrentOf(s.policy, nil, true)
 }
 
-// configMap is the live ConfigMap of the name that the draft may write, nil if
-// there is none.
+// bundle is the live ConfigMap of the name that the draft may write, nil if there
+// is none. Of a cluster the World holds only those that something refers to.
+func (o *pinOptions) bundle(ctx context.Context, s *subject, d *draft) (*corev1.ConfigMap, error) {
+	if !s.world.Live() {
+		return s.configMap(d)
+	}
+	return o.liveConfigMap(ctx, gwapi.KeyOf(gwapi.KindConfigMap, d.policy.Namespace, edit.ConfigMapName(d.policy.Name)))
+}
+
+// configMap is the ConfigMap of the name that the draft may write, as far as the
+// World has it; nil if there is none.
 func (s *subject) configMap(d *draft) (*corev1.ConfigMap, error) {
 	key := gwapi.KeyOf(gwapi.KindConfigMap, d.policy.Namespace, edit.ConfigMapName(d.policy.Name))
 	if fault, broken := s.world.Snapshot.Faults[key]; broken {
@@ -241,6 +260,6 @@ func (o *pinOptions) confirm(ctx context.Context, d *draft, keyChange bool) erro
 	case keyChange && !o.replace:
 		return o.askName(ctx, d.policy.Name)
 	default:
-		return o.ask(ctx, "Write "+d.written()+"?", o.write.Yes)
+		return o.ask(ctx, "Write "+d.medium.written()+"?", o.write.Yes)
 	}
 }

@@ -24,7 +24,9 @@ func (o *pinOptions) show(s *subject, d *draft, seen *answers, pinning edit.Pinn
 		shown.Say("btlspolicy/%s has just that already: nothing is to be written.", d.policy.Name)
 		return shown.Print(o.ErrOut)
 	}
-	showChanges(shown, d)
+	if err := showChanges(shown, d); err != nil {
+		return err
+	}
 	o.consequences(shown, d, seen, faults)
 	shown.Say("This is trust on first use: whoever answers now is trusted from now on. %s",
 		breaks(o.kind(), pinning, s.world.Snapshot.Now))
@@ -38,7 +40,7 @@ func (o *pinOptions) served(shown *view.Change, s *subject, seen *answers) {
 	assessor := o.Assessor(s.world, &probe, seen.observations)
 	assessor.ServerName = seen.serverName
 	for _, port := range seen.ports {
-		items := assessor.Certificates([]collect.Port{port}, ViaDirect)
+		items := assessor.Certificates([]collect.Port{port}, seen.via)
 		shown.Served(items, func(leaf cliv1alpha1.Certificate) string {
 			if o.kind() == edit.FormCertificate || o.kind() == edit.FormLeaf {
 				return leaf.CertSHA256
@@ -143,17 +145,20 @@ func (o *pinOptions) advise(shown *view.Change, s *subject, d *draft, pinning ed
 	if configMap, err := s.configMap(d); err == nil && edit.Ours(configMap) && !edit.Refers(d.after) {
 		shown.Say("configmap/%s is not used any more and can be removed.", configMap.Name)
 	}
-	if d.created && s.world.Directory() != s.world.Source {
-		shown.Say("With -f %s nobody reads %s: use -f %s from now on.", s.world.Source, d.written(), s.world.Directory())
+	if d.created && !s.world.Live() && s.world.Directory() != s.world.Source {
+		shown.Say("With -f %s nobody reads %s: use -f %s from now on.", s.world.Source, d.medium.written(), s.world.Directory())
 	}
 	if ports := s.exposed(); len(ports) > 0 {
-		place := serviceName(s.port)
+		place, here := serviceName(s.port), "in a cluster this patch does that"
 		if places := s.world.Set.Places(s.port.Service); len(places) > 0 {
 			place += " in " + places[0].Place()
 		}
+		if s.world.Live() {
+			here = "this patch does that"
+		}
 		shown.Say("So that deleting the policy can never lead to plaintext, give port %s of %s the line "+
-			"`appProtocol: https`; in a cluster this patch does that. Not where GKE's own gateway serves the Service: "+
-			"there the same line turns on TLS that verifies nothing.", strings.Join(ports, " and port "), place)
+			"`appProtocol: https`; %s. Not where GKE's own gateway serves the Service: "+
+			"there the same line turns on TLS that verifies nothing.", strings.Join(ports, " and port "), place, here)
 		shown.Add(s.appProtocolPatch(ports))
 	}
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,13 +25,20 @@ func newSkipVerifyOff(base Options) *cobra.Command {
 		Long: `End an insecure mode now: the policy as written is enforced at once. This always
 works: whatever the Gateways allow, whether a route leads to the Service, and
 whatever else is wrong with the policy or the files. Where there is no terminal
-to ask on, --write goes ahead.
+to ask on, it goes ahead.
 
-Without --write the resulting manifest is printed and nothing is changed.`,
-		Example: example(base, `  PROGRAM skip-verify off svc/api -f DIR --write`),
-		Args:    oneTarget, ValidArgsFunction: o.completeTargets,
+` + inClusters + `
+
+` + withFiles + `
+
+Rights, beside those of inspect: ` + rightsToChange + `.`,
+		Example: example(base, `  PROGRAM skip-verify off svc/api
+
+  # In manifests
+  PROGRAM skip-verify off svc/api -f DIR --write`),
+		Args: oneTarget, ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.write.Validate(); err != nil {
+			if err := o.write.Validate(o.Filename); err != nil {
 				return err
 			}
 			return o.off(cmd.Context(), cmd, args[0])
@@ -41,11 +49,27 @@ Without --write the resulting manifest is printed and nothing is changed.`,
 	return cmd
 }
 
+// offAttempts bounds how often ending a mode starts again because somebody
+// changed the policy meanwhile.
+const offAttempts = 3
+
+// off ends the mode. What closes must not fail because of what somebody else is
+// doing: it looks again.
 func (o *skipOptions) off(ctx context.Context, cmd *cobra.Command, arg string) error {
 	reference, err := target.ParseTarget(arg)
 	if err != nil {
 		return err
 	}
+	for attempt := 1; ; attempt++ {
+		err := o.offOnce(ctx, cmd, reference)
+		if !errors.Is(err, edit.ErrChanged) || attempt == offAttempts {
+			return err
+		}
+		o.note("Once more: %v", err)
+	}
+}
+
+func (o *skipOptions) offOnce(ctx context.Context, cmd *cobra.Command, reference target.Reference) error {
 	world, err := o.World(cmd)
 	if err != nil {
 		return err
@@ -59,7 +83,7 @@ func (o *skipOptions) off(ctx context.Context, cmd *cobra.Command, arg string) e
 		return nil
 	}
 	d := &draft{world: world, policy: policy, closing: true, edit: edit.SkipVerifyOff()}
-	if err := d.preview(); err != nil {
+	if err := o.preview(ctx, d, &o.write); err != nil {
 		return err
 	}
 	if !d.changes() {
@@ -67,17 +91,19 @@ func (o *skipOptions) off(ctx context.Context, cmd *cobra.Command, arg string) e
 		return nil
 	}
 	shown := o.change(d)
-	showChanges(shown, d)
+	if err := showChanges(shown, d); err != nil {
+		return err
+	}
 	if err := shown.Print(o.ErrOut); err != nil {
 		return err
 	}
 	// Where nobody can be asked it goes ahead: closing must never be in the way.
 	if o.write.writes() && o.interactive() {
-		if err := o.ask(ctx, "Write "+d.written()+"?", o.write.Yes); err != nil {
+		if err := o.ask(ctx, "Write "+d.medium.written()+"?", o.write.Yes); err != nil {
 			return err
 		}
 	}
-	return o.commit(d, &o.write, "has no mode any more")
+	return o.commit(ctx, d, &o.write, "has no mode any more")
 }
 
 // moded is the policy to end the mode of: the one that is named, or the one

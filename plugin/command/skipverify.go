@@ -70,20 +70,27 @@ func newSkipVerifyOn(base Options) *cobra.Command {
 		Use:   "on TARGET --for DURATION --reason TEXT",
 		Short: "Ask for an insecure mode until DURATION from now",
 		Long: `Ask for an insecure mode until DURATION from now. It starts now, by the clock of
-this machine. On a terminal the name of the policy has to be typed, elsewhere
---yes has to be given. A Service without a policy gets one that trusts the
-system's roots once the mode is over.
+the API server; with -f, of this machine. On a terminal the name of the policy
+has to be typed, elsewhere --yes has to be given. A Service without a policy gets
+one that trusts the system's roots once the mode is over.
 
-Without --write the resulting manifest is printed and nothing is changed.`,
+` + inClusters + `
+
+` + withFiles + `
+
+Rights, beside those of inspect: ` + rightsToCreate + `.`,
 		Example: example(base, `  # Everything is accepted for two hours
-  PROGRAM skip-verify on svc/api --for 2h --reason "incident 4711" -f DIR --write
+  PROGRAM skip-verify on svc/api --for 2h --reason "incident 4711"
 
   # Only expired certificates are, everything else is still checked
-  PROGRAM skip-verify on svc/api --only expiry --for 2h --reason "renewal is stuck" -f DIR --write`),
+  PROGRAM skip-verify on svc/api --only expiry --for 2h --reason "renewal is stuck"
+
+  # In manifests
+  PROGRAM skip-verify on svc/api --for 2h --reason "no certificate yet" -f DIR --write`),
 		Args:              oneTarget,
 		ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.write.Validate(); err != nil {
+			if err := o.write.Validate(o.Filename); err != nil {
 				return err
 			}
 			return o.on(cmd.Context(), cmd, args[0])
@@ -113,12 +120,19 @@ func (o *skipOptions) on(ctx context.Context, cmd *cobra.Command, arg string) er
 		return err
 	}
 	request := edit.SkipVerify{Mode: mode, Since: s.world.Snapshot.Now, For: o.duration, Reason: o.reason}
-	d, err := o.draftOn(s, request)
+	if s.world.Live() {
+		if request.Since, err = o.serverTime(ctx); err != nil {
+			return err
+		}
+	}
+	d, err := o.draftOn(ctx, s, request)
 	if err != nil {
 		return err
 	}
 	shown := o.change(d)
-	showChanges(shown, d)
+	if err := showChanges(shown, d); err != nil {
+		return err
+	}
 	until := request.Until().Format(time.RFC3339)
 	shown.Say("%s It ends by itself at %s; `skip-verify off` ends it before.", weakens(mode), until)
 	if d.created {
@@ -131,11 +145,11 @@ func (o *skipOptions) on(ctx context.Context, cmd *cobra.Command, arg string) er
 	if err := o.confirmOn(ctx, d); err != nil {
 		return err
 	}
-	return o.commit(d, &o.write, fmt.Sprintf("asks for %s until %s", mode, until))
+	return o.commit(ctx, d, &o.write, fmt.Sprintf("asks for %s until %s", mode, until))
 }
 
 // draftOn refuses whatever is not allowed, and drafts the change.
-func (o *skipOptions) draftOn(s *subject, request edit.SkipVerify) (*draft, error) {
+func (o *skipOptions) draftOn(ctx context.Context, s *subject, request edit.SkipVerify) (*draft, error) {
 	for _, check := range []func() error{
 		func() error { return o.create.check(s) },
 		s.readable,
@@ -160,7 +174,7 @@ func (o *skipOptions) draftOn(s *subject, request edit.SkipVerify) (*draft, erro
 	if d.edit, err = request.On(); err != nil {
 		return nil, err
 	}
-	if err := d.preview(); err != nil {
+	if err := o.preview(ctx, d, &o.write); err != nil {
 		return nil, err
 	}
 	return d, d.allowed(request.Mode)

@@ -100,6 +100,9 @@ func (s *subject) readable() error {
 		return fmt.Errorf("%s must be repaired first: nobody knows whether it holds something about svc/%s (%s)",
 			unread[0].Place(), s.port.Service.Name, unread[0].Message)
 	}
+	if reason, hidden := s.world.Hidden(gwapi.KindBackendTLSPolicy, s.port.Service.Namespace); hidden {
+		return fmt.Errorf("nobody knows which policies target svc/%s: %s", s.port.Service.Name, reason)
+	}
 	if s.policy != nil {
 		return nil
 	}
@@ -202,9 +205,12 @@ func (s *subject) draft(create edit.Create) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
+	where := ""
 	if places := s.world.Set.Places(policyKey(policy)); len(places) > 0 {
-		return nil, fmt.Errorf("btlspolicy/%s exists in %s and does not decide about %s: choose another --policy-name",
-			policy.Name, places[0].Place(), service(s.port))
+		where = " in " + places[0].Place()
+	} else if _, exists := s.world.Snapshot.TLSPolicies.Get(policyKey(policy).NamespacedName()); !exists {
+		return &draft{world: s.world, policy: policy, ports: s.ports, created: true}, nil
 	}
-	return &draft{world: s.world, policy: policy, ports: s.ports, created: true}, nil
+	return nil, fmt.Errorf("btlspolicy/%s exists%s and does not decide about %s: choose another --policy-name",
+		policy.Name, where, service(s.port))
 }

@@ -34,12 +34,19 @@ shown whether what the endpoints serve now would pass that. With PIN those pins
 are removed; the last one is not, because a policy with pins-only and no pin
 trusts nothing.
 
-Without --write the resulting manifest is printed and nothing is changed.`,
+` + inClusters + `
+
+` + withFiles + `
+
+Rights, beside those of fetch: ` + rightsToChange + `.`,
 		Example: example(base, `  # Back to the CA of spec.validation
-  PROGRAM unpin svc/api -f DIR --write
+  PROGRAM unpin svc/api
 
   # After a rotation: drop the old key
-  PROGRAM unpin svc/api spki-sha256:... -f DIR --write`),
+  PROGRAM unpin svc/api spki-sha256:...
+
+  # In manifests
+  PROGRAM unpin svc/api -f DIR --write`),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return fmt.Errorf("nothing is named: want %s", target.TargetForms)
@@ -48,7 +55,7 @@ Without --write the resulting manifest is printed and nothing is changed.`,
 		},
 		ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(o.write.Validate(), o.probe.Validate()); err != nil {
+			if err := errors.Join(o.write.Validate(o.Filename), o.probe.Validate()); err != nil {
 				return err
 			}
 			return o.run(cmd.Context(), cmd, args[0], args[1:])
@@ -86,11 +93,13 @@ func (o *unpinOptions) run(ctx context.Context, cmd *cobra.Command, arg string, 
 	if d.edit, err = edit.Unpin(d.policy, pins); err != nil {
 		return err
 	}
-	if err := d.preview(); err != nil {
+	if err := o.preview(ctx, d, &o.write); err != nil {
 		return err
 	}
 	shown := o.change(d)
-	showChanges(shown, d)
+	if err := showChanges(shown, d); err != nil {
+		return err
+	}
 	if err := o.foresee(ctx, shown, d); err != nil {
 		return err
 	}
@@ -98,11 +107,11 @@ func (o *unpinOptions) run(ctx context.Context, cmd *cobra.Command, arg string, 
 		return err
 	}
 	if o.write.writes() {
-		if err := o.ask(ctx, "Write "+d.written()+"?", o.write.Yes); err != nil {
+		if err := o.ask(ctx, "Write "+d.medium.written()+"?", o.write.Yes); err != nil {
 			return err
 		}
 	}
-	return o.commit(d, &o.write, "unpinned")
+	return o.commit(ctx, d, &o.write, "unpinned")
 }
 
 func parsePins(args []string) ([]pin.Pin, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/verify"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/tunnel"
@@ -31,6 +32,8 @@ func (d *draft) judge() (faults []string, err error) {
 		for _, path := range paths {
 			switch {
 			case path.FaultReason == "":
+			case unseen(path):
+				d.doubt(next, path)
 			case before[path.Fault]:
 				faults = append(faults, d.answers500(next, path))
 			default:
@@ -40,6 +43,20 @@ func (d *draft) judge() (faults []string, err error) {
 	}
 	slices.Sort(faults)
 	return slices.Compact(faults), nil
+}
+
+// unseen says whether it is for lack of rights that nothing can be said about a
+// path.
+func unseen(path model.Path) bool { return path.FaultReason == string(report.PolicyReasonUnseen) }
+
+// doubt notes what cannot be foretold. The operator reads what this person may
+// not: its status will tell.
+func (d *draft) doubt(port collect.Port, path model.Path) {
+	doubt := fmt.Sprintf("What %s will do for %s cannot be foretold: %s. Its status will tell once this is written.",
+		gateway(path), service(port), d.plain(path.Fault))
+	if !slices.Contains(d.unknown, doubt) {
+		d.unknown = append(d.unknown, doubt)
+	}
 }
 
 // answers500 says who answers 500 and why.
@@ -72,6 +89,8 @@ func (d *draft) allowed(mode model.Mode) error {
 					refusals[path.Gateway] = fmt.Sprintf("whether %s allows %s is unknown, because of what must be repaired "+
 						"first: %s", path.Gateway, mode, d.plain(path.Fault))
 				}
+			case path.Policy.Trust == nil && unseen(path):
+				d.doubt(next, path)
 			case path.Policy.Trust == nil:
 				decided[path.Gateway] = true
 				refusals[path.Gateway] = d.plain(path.Fault)

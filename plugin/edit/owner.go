@@ -30,20 +30,23 @@ func (t Taken) Who() string { return t.habit().who }
 // Outcome says what will become of the change because of that manager.
 func (t Taken) Outcome() string { return t.habit().outcome }
 
-// Lasting says whether the change stays as it is, whatever the manager does by
-// itself.
-func (t Taken) Lasting() bool { return t.habit().outcome == once }
+// Undoes says whether the manager may undo the change by itself, from a source of
+// its own.
+func (t Taken) Undoes() bool {
+	outcome := t.habit().outcome
+	return outcome != once && outcome != applied
+}
 
 // habit is what is known of a manager: who it is, and what becomes of a change
 // of its fields.
 type habit struct{ who, outcome string }
 
 const (
-	once    = "set them once"
-	reverts = "will undo this"
-	upgrade = "will undo this at its next upgrade"
-	applied = "undoes this when the manifest that set them is applied again"
-	perhaps = "may undo this"
+	once    = "it does nothing by itself"
+	reverts = "it will undo this"
+	upgrade = "its next upgrade will undo this"
+	applied = "applying that manifest again undoes this"
+	perhaps = "it may undo this"
 )
 
 // habits are those of the managers that people meet, by the beginning of their

@@ -17,7 +17,9 @@ import (
 
 // The kinds that this package writes in a cluster.
 var (
-	Policies   = gatewayv1.SchemeGroupVersion.WithKind("BackendTLSPolicy")
+	Policies = schema.GroupVersionKind{
+		Group: gatewayv1.GroupName, Version: gatewayv1.GroupVersion.Version, Kind: "BackendTLSPolicy",
+	}
 	ConfigMaps = corev1.SchemeGroupVersion.WithKind("ConfigMap")
 )
 
@@ -199,25 +201,13 @@ func (p Patch) Body() (Body, error) {
 // applied before and still want. It is not ok where an apply cannot say what
 // the patch does.
 func (p Patch) applicable(all []owner) (wanted []Field, ok bool) {
-	dropped := map[string]bool{}
+	touched := map[string]bool{}
 	for _, field := range p.Fields {
-		dropped[fmt.Sprint(field.Path)] = true
-		if field.Value != nil {
+		touched[fmt.Sprint(field.Path)] = true
+		switch {
+		case field.Value != nil:
 			wanted = append(wanted, field)
-			continue
-		}
-		if _, present := field.in(p.Live); !present {
-			continue
-		}
-		mine := false
-		for _, each := range all {
-			owned := each.owns(field.Path)
-			if owned && !each.ours() {
-				return nil, false
-			}
-			mine = mine || owned
-		}
-		if !mine {
+		case !p.dropped(field, all):
 			return nil, false
 		}
 	}
@@ -232,7 +222,7 @@ func (p Patch) applicable(all []owner) (wanted []Field, ok bool) {
 		for _, path := range paths {
 			kept := Field{Path: path}
 			value, present := kept.in(p.Live)
-			if !present || dropped[fmt.Sprint(path)] {
+			if !present || touched[fmt.Sprint(path)] {
 				continue
 			}
 			if _, whole := value.(map[string]any); whole {
@@ -245,6 +235,24 @@ func (p Patch) applicable(all []owner) (wanted []Field, ok bool) {
 		}
 	}
 	return wanted, true
+}
+
+// dropped says whether a field is gone once we apply without it: it is not
+// there, or we applied it and nobody else owns it.
+func (p Patch) dropped(field Field, all []owner) bool {
+	if _, present := field.in(p.Live); !present {
+		return true
+	}
+	mine := false
+	for _, each := range all {
+		if each.owns(field.Path) {
+			if !each.ours() {
+				return false
+			}
+			mine = true
+		}
+	}
+	return mine
 }
 
 // conflicts says whether the API server would refuse the apply without force.

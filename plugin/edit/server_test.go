@@ -223,7 +223,7 @@ func TestWhoLosesAFieldIsNamed(t *testing.T) {
 	if diff := cmp.Diff(want, taken); diff != "" {
 		t.Error(diff)
 	}
-	if who, outcome := taken[0].Who(), taken[0].Outcome(); who != "Argo CD (argocd-controller)" || outcome != "will undo this" {
+	if who, outcome := taken[0].Who(), taken[0].Outcome(); who != "Argo CD (argocd-controller)" || outcome != "it will undo this" {
 		t.Errorf("%s %s", who, outcome)
 	}
 }

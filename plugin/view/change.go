@@ -140,6 +140,13 @@ func (c *Change) Item(text string) { c.page.wrapped("  ", 4, untrusted.Text(text
 // Add is a line under a paragraph, unbroken: a command to type.
 func (c *Change) Add(line string) { c.page.line("  ", untrusted.Text(line)) }
 
+// Verbatim is a manifest under a paragraph: indented, and else as it is.
+func (c *Change) Verbatim(text string) {
+	for line := range strings.Lines(untrusted.Lines(text)) {
+		c.page.line("  ", strings.TrimRight(line, "\n"))
+	}
+}
+
 // Print writes the sections, and an empty line that sets them apart from what
 // follows.
 func (c *Change) Print(w io.Writer) error {

@@ -1,0 +1,20 @@
+package command
+
+// Rights says what a writing verb needs in a cluster beside what reading and
+// asking endpoints needs, by verb of the API and resource. The API server
+// refuses whatever of it is missing in its dry run, before anything is asked.
+const (
+	rightsToChange = "get and patch backendtlspolicies.gateway.networking.k8s.io"
+	rightsToCreate = rightsToChange + ", and create where the Service has no policy"
+	rightsToBundle = "--form leaf and ca also get, create and patch configmaps"
+)
+
+// inClusters is what is the same for every writing verb.
+const inClusters = `In a cluster the API server first says, in a dry run, what it would store and
+whether it would take it; then you are asked, and what was shown is what is
+written: if the policy changes meanwhile, nothing is. Fields that somebody else
+manages, such as Argo CD, are named first. Afterwards it waits (--wait) until
+every Envoy has acknowledged the change.`
+
+// withFiles is what is the same for every writing verb with -f.
+const withFiles = `With -f the resulting manifest is printed, and nothing is changed without --write.`
