@@ -60,6 +60,10 @@ image: $(LOCALCLUSTER) build envoy ## Make the container images of the operator 
 	@$(LOCALCLUSTER) image --name docker.io/envoyproxy/envoy:distroless-v1.40.0 --binary "$(ENVOY)" \
 		--entrypoint /usr/local/bin/envoy --argument -c --argument /etc/envoy/envoy.yaml --with-libraries \
 		--file /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt --out .build/images/envoy.tar
+	@# The backend that the demo and the tests in a cluster send requests to.
+	@$(GOBUILD) -o .build/demo ./hack/demo
+	@$(LOCALCLUSTER) image --name docker.io/backendtls/demo-backend:$(IMAGE_TAG) --binary .build/demo \
+		--out .build/images/demo-backend.tar
 
 ##@ Work on it
 test: ## Prove everything: lint, then all tests with the race detector on a real Envoy, then fuzzing
