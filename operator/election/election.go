@@ -23,8 +23,8 @@ const (
 	renewDeadline = 10 * time.Second
 	retryPeriod   = 2 * time.Second
 	// requestTimeout ends a request that got no answer, so that there is time
-	// for another one within renewDeadline.
-	requestTimeout = 4 * time.Second
+	// for two more within renewDeadline.
+	requestTimeout = 3 * time.Second
 )
 
 // LeaseName is the name of the Lease, in the operator's namespace.

@@ -239,9 +239,9 @@ func TestALeaderThatStopsGivesTheLeaseUp(t *testing.T) {
 		if one.Leading() || r.holder() != "" || !one.told() {
 			t.Errorf("after its end: leading %v, lease held by %q", one.Leading(), r.holder())
 		}
-		over(t, 3*time.Second, one, two)
+		over(t, 5*time.Second, one, two)
 		if !two.Leading() {
-			t.Error("the other does not lead within three seconds")
+			t.Error("the other does not lead within five seconds")
 		}
 		two.stop()
 	})
@@ -256,16 +256,17 @@ func TestALeaderWithoutAnAPIServerStopsLeadingAndCampaignsAgain(t *testing.T) {
 		over(t, time.Minute, one, two)
 		one.told()
 		one.set(true, false)
-		led := over(t, 10*time.Second, one, two)
+		// A renewal may have been on its way just then.
+		led := over(t, 10*time.Second+100*time.Millisecond, one, two)
 		if one.Leading() || !one.told() {
 			t.Errorf("it leads %v after the API server went, and was told %v", led[one], one.told())
 		}
 		if led[one] < 7*time.Second {
 			t.Errorf("it led on for %v only, though it had the lease", led[one])
 		}
-		over(t, 10*time.Second, one, two)
+		over(t, 15*time.Second, one, two)
 		if !two.Leading() {
-			t.Error("the other does not lead after 20 s")
+			t.Error("the other does not lead after 25 s")
 		}
 		one.set(false, false)
 		over(t, time.Minute, one, two)
@@ -301,7 +302,7 @@ func TestARenewalWithoutAnAnswerDoesNotProlongLeading(t *testing.T) {
 	})
 }
 
-func TestTheTimeCountsFromTheSendingOfARenewal(t *testing.T) {
+func TestTheTimeCountsFromTheBeginningOfARenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &registry{}
 		one := start(t, r, "one")

@@ -13,10 +13,13 @@ import (
 // lock is the Lease, and keeps the time until which it is certainly ours.
 //
 // The elector of client-go knows no such time: it believes in its last
-// observation, counted from the answer to a renewal and not from its sending,
-// and as long as it retries it goes on believing. Others count from when they
-// could first see a renewal. So the time counts from the sending, and whatever
-// says that the Lease is somebody else's, or may be, ends it at once.
+// observation, counted from the answer to a renewal, and as long as it retries
+// it goes on believing. Others count from when they could first see the
+// renewTime that is in the Lease; a renewal that is sent again, because its
+// answer was lost, has the same one and looks to them as if nothing happened.
+// So the time counts from the renewTime, which is when the elector began to try,
+// and whatever says that the Lease is somebody else's, or may be, ends it at
+// once.
 type lock struct {
 	resourcelock.Interface
 
@@ -76,14 +79,13 @@ func (l *lock) write(
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	sent := time.Now()
 	if err := send(ctx, record); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	l.holder = record.HolderIdentity
 	l.mu.Unlock()
-	l.set(sent.Add(renewDeadline))
+	l.set(record.RenewTime.Add(renewDeadline))
 	return nil
 }
 
