@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -26,8 +27,11 @@ func (r *rendering) customize(ours corev1.PodTemplateSpec) (corev1.PodTemplateSp
 	if err != nil {
 		return ours, fmt.Errorf("spec.envoy.podTemplate: %w", err)
 	}
+	// A field that does not exist was meant to be another one.
 	var template corev1.PodTemplateSpec
-	if err := json.Unmarshal(merged, &template); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(merged))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&template); err != nil {
 		return ours, fmt.Errorf("spec.envoy.podTemplate: %w", err)
 	}
 	return reassert(template, ours), nil

@@ -26,10 +26,11 @@ func (r *rendering) service() *corev1.Service {
 		},
 	}
 	if len(wishes.ServiceAnnotations) > 0 {
-		annotations := maps.Clone(wishes.ServiceAnnotations)
-		// What the Gateway itself says goes before what its class says.
-		maps.Copy(annotations, service.Annotations)
-		service.Annotations = annotations
+		if service.Annotations == nil {
+			service.Annotations = map[string]string{}
+		}
+		// Those decide about the load balancer, and are the class's to decide.
+		maps.Copy(service.Annotations, wishes.ServiceAnnotations)
 	}
 	for _, listener := range r.gateway.Listeners {
 		declared := cmp.Or(listener.Declared, listener.Port)
