@@ -3,6 +3,7 @@ package apitest
 import (
 	"encoding/json"
 	"strings"
+	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -32,13 +33,16 @@ func (s *Server) Config() *rest.Config {
 }
 
 // Scheme has the types of all kinds but CustomResourceDefinition.
-func (s *Server) Scheme() *runtime.Scheme {
+func (s *Server) Scheme() *runtime.Scheme { return s.scheme }
+
+func newScheme(t testing.TB) *runtime.Scheme {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		clientgoscheme.AddToScheme, gatewayv1.Install, v1alpha1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
-			s.t.Fatalf("scheme: %v", err)
+			t.Fatalf("scheme: %v", err)
 		}
 	}
 	return scheme

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -24,7 +25,8 @@ type Server struct {
 	t    testing.TB
 	http *httptest.Server
 	*store
-	done chan struct{}
+	done   chan struct{}
+	scheme *runtime.Scheme
 
 	state    sync.Mutex
 	hooks    []Hook
@@ -38,7 +40,7 @@ type Server struct {
 // installed.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, store: newStore(), done: make(chan struct{}), streams: map[*stream]struct{}{}}
+	s := &Server{t: t, store: newStore(), done: make(chan struct{}), scheme: newScheme(t), streams: map[*stream]struct{}{}}
 	for _, k := range kinds {
 		if k.custom() {
 			s.Install(k.resource, BundleVersion)

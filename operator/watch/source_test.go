@@ -22,12 +22,12 @@ func TestASnapshotHasEveryKind(t *testing.T) {
 	server := apitest.New(t)
 	in := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "web", Name: name} }
 	server.Put(
-		&gatewayv1.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: "o"}}, gateway("o"),
+		&gatewayv1.GatewayClass{Name: "o"}, gateway("o"),
 		&gatewayv1.ListenerSet{ObjectMeta: in("o")}, &gatewayv1.HTTPRoute{ObjectMeta: in("o")},
 		&gatewayv1.GRPCRoute{ObjectMeta: in("o")}, &gatewayv1.TLSRoute{ObjectMeta: in("o")},
 		&gatewayv1.TCPRoute{ObjectMeta: in("o")}, &gatewayv1.ReferenceGrant{ObjectMeta: in("o")},
 		&gatewayv1.BackendTLSPolicy{ObjectMeta: in("o")}, &v1alpha1.GatewayParameters{ObjectMeta: in("o")},
-		service("o", 443), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "web"}},
+		service("o", 443), &corev1.Namespace{Name: "web"},
 		secret("o", "x"), configMap("o", "x"), slice("o", "o", "192.0.2.1"),
 	)
 	w := opened(t, server)
