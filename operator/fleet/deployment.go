@@ -196,10 +196,10 @@ func concurrency(resources corev1.ResourceRequirements) int64 {
 // interface would be one for everybody who reaches the pod.
 func (r *rendering) drainContainer() corev1.Container {
 	return corev1.Container{
-		Name:    drainContainer,
-		Image:   r.settings.OperatorImage,
-		Command: []string{"backendtls-operator"},
-		Args:    []string{"drain", "--install", drainBinary},
+		Name:  drainContainer,
+		Image: r.settings.OperatorImage,
+		// The image's entry point is the program, wherever it is there.
+		Args: []string{"drain", "--install", drainBinary},
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 			corev1.ResourceCPU:    resource.MustParse("10m"),
 			corev1.ResourceMemory: resource.MustParse("32Mi"),
