@@ -4,12 +4,16 @@ import (
 	"context"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/report"
@@ -26,14 +30,8 @@ type handler struct {
 
 // dispatch decides which objects are looked at, until ctx ends.
 func (w *Writer) dispatch(ctx context.Context, q queue) {
-	handlers := map[gwapi.Kind]handler{}
-	defer func() {
-		for _, h := range handlers {
-			// An informer that has ended has no handlers.
-			_ = h.informer.RemoveEventHandler(h.registration)
-		}
-	}()
 	again := time.NewTimer(0)
+	again.Stop()
 	defer again.Stop()
 	led, swept := false, false
 	for {
@@ -43,7 +41,6 @@ func (w *Writer) dispatch(ctx context.Context, q queue) {
 		case <-w.wake:
 		case <-again.C:
 		}
-		whole := w.adopt(ctx, q, handlers)
 		leads := w.config.Leading()
 		poked := w.compare(q, leads)
 		if leads && (poked || !led) {
@@ -52,50 +49,76 @@ func (w *Writer) dispatch(ctx context.Context, q queue) {
 		}
 		led = leads
 		if leads && !swept {
-			swept = w.sweep(ctx, q)
-			whole = whole && swept
-		}
-		if !whole {
-			again.Reset(adoptAgain)
+			if swept = w.sweep(ctx, q); !swept {
+				again.Reset(w.pace.fault)
+			}
 		}
 	}
 }
 
-// adopt takes note of the kinds that the cache has, and listens to them. It is
-// false if that has to be tried again.
-func (w *Writer) adopt(ctx context.Context, q queue, handlers map[gwapi.Kind]handler) bool {
-	active, whole := map[gwapi.Kind]bool{}, true
-	for _, name := range w.config.Kinds() {
-		k, known := kindOf(name)
-		if !known {
+// listenAll listens to every kind from when it is installed until ctx ends.
+func (w *Writer) listenAll(ctx context.Context, q queue) {
+	handlers := map[gwapi.Kind]handler{}
+	for wait := w.adopt(ctx, q, handlers); wait > 0; wait = w.adopt(ctx, q, handlers) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	<-ctx.Done()
+	for _, h := range handlers {
+		// An informer that has ended has no handlers.
+		_ = h.informer.RemoveEventHandler(h.registration)
+	}
+}
+
+// adopt begins to listen to the kinds that are installed. It says when to try
+// again, zero if it listens to all.
+func (w *Writer) adopt(ctx context.Context, q queue, handlers map[gwapi.Kind]handler) time.Duration {
+	var wait time.Duration
+	for _, k := range kinds {
+		if _, listening := handlers[k.name]; listening {
 			continue
 		}
-		if _, listening := handlers[name]; !listening {
-			h, err := w.listen(ctx, q, k)
-			if err != nil {
-				w.complaints.say("statuses of a kind cannot be written: its objects cannot be watched", err,
-					"kind", string(name))
-				whole = false
-				continue
+		h, err := w.listen(ctx, q, k)
+		switch {
+		case err == nil:
+			handlers[k.name] = h
+			w.mu.Lock()
+			w.informers[k.name] = h.informer
+			w.mu.Unlock()
+		case ctx.Err() != nil:
+			return 0
+		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
+			if wait == 0 {
+				wait = w.pace.absent
 			}
-			handlers[name] = h
-		}
-		active[name] = true
-	}
-	for name, h := range handlers {
-		if !active[name] {
-			_ = h.informer.RemoveEventHandler(h.registration) // The informer may be gone.
-			delete(handlers, name)
+		default:
+			wait = w.pace.fault
+			w.complaints.say("statuses of a kind are not written yet: its objects cannot be listed", err,
+				"kind", string(k.name))
 		}
 	}
-	w.mu.Lock()
-	w.active = active
-	w.mu.Unlock()
-	return whole
+	return wait
+}
+
+// installed asks the API server whether it has the kind: an informer that is
+// started for a kind that is not there fails again and again.
+func (w *Writer) installed(ctx context.Context, k kind) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	one := &metav1.PartialObjectMetadataList{}
+	one.SetGroupVersionKind(schema.GroupVersionKind{
+		Group: gatewayv1.GroupName, Version: gatewayv1.GroupVersion.Version, Kind: string(k.name) + "List",
+	})
+	return w.config.Client.List(ctx, one, client.Limit(1))
 }
 
 // listen has the objects of a kind looked at when they change.
 func (w *Writer) listen(ctx context.Context, q queue, k kind) (handler, error) {
+	if err := w.installed(ctx, k); err != nil {
+		return handler{}, err
+	}
 	informer, err := w.config.Cache.GetInformer(ctx, k.object(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return handler{}, err
@@ -125,11 +148,11 @@ func (w *Writer) listen(ctx context.Context, q queue, k kind) (handler, error) {
 func (w *Writer) compare(q queue, leads bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	poked := w.poked || w.desired == nil && w.put != nil
+	poked := w.poked || w.compared == nil && w.put != nil
 	w.poked = false
 	var now, first []gwapi.Key
 	for key, ours := range w.put {
-		was, known := w.desired[key]
+		was, known := w.compared[key]
 		if known && same(was, ours) {
 			continue
 		}
@@ -140,7 +163,7 @@ func (w *Writer) compare(q queue, leads bool) bool {
 			now = append(now, key)
 		}
 	}
-	for key, ours := range w.desired {
+	for key, ours := range w.compared {
 		if _, kept := w.put[key]; kept {
 			continue
 		}
@@ -149,7 +172,7 @@ func (w *Writer) compare(q queue, leads bool) bool {
 		}
 		now = append(now, key)
 	}
-	w.desired = w.put
+	w.compared = w.put
 	if leads {
 		q.AddWithOpts(priorityqueue.AddOpts{Priority: new(urgent)}, first...)
 		q.AddWithOpts(priorityqueue.AddOpts{Priority: new(changed)}, now...)
@@ -158,22 +181,28 @@ func (w *Writer) compare(q queue, leads bool) bool {
 }
 
 // sweep queues every object there is, those first which a mode waits for. It is
-// false if it has to be tried again; before the first Put it has nothing to do.
+// false if it has to be tried again. Objects of a kind that is installed later
+// are queued as they are listed.
 func (w *Writer) sweep(ctx context.Context, q queue) bool {
 	w.mu.Lock()
-	desired, active := w.desired, w.active
+	desired := w.put
 	w.mu.Unlock()
 	if desired == nil {
-		return false
+		return true // The first Put comes with a sweep.
 	}
 	whole := true
 	for _, k := range kinds {
-		if !active[k.name] {
+		switch known, listed := w.has(k.name); {
+		case !known:
+			continue
+		case !listed:
+			whole = false // Asking would wait until they are.
 			continue
 		}
 		list := k.list()
+		// Their objects are the cache's own and are never modified.
 		if err := w.config.Cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-			w.complaints.say("the objects of a kind cannot be listed", err, "kind", string(k.name))
+			w.complaints.say("the objects of a kind cannot be read from the cache", err, "kind", string(k.name))
 			whole = false
 			continue
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/operator/apitest"
 	"github.com/backendtls/backendtls/operator/status"
+	"github.com/backendtls/backendtls/operator/watch"
 )
 
 const stranger = "example.net/controller"
@@ -36,7 +37,6 @@ type shelf struct {
 	leading atomic.Bool
 	log     *lines
 	metrics *prometheus.Registry
-	kinds   []gwapi.Kind
 }
 
 // lines is a log that may be read while it is written.
@@ -62,18 +62,20 @@ func open(t testing.TB, server *apitest.Server) *shelf {
 	t.Helper()
 	s := &shelf{
 		t: t, server: server, client: server.Client(), log: &lines{}, metrics: prometheus.NewRegistry(),
-		kinds: status.Kinds(),
 	}
-	live, err := cache.New(server.Config(), cache.Options{Scheme: server.Scheme()})
+	live, err := watch.NewCache(server.Config(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("cache: %v", err)
+	}
+	direct, err := watch.NewReader(server.Config())
+	if err != nil {
+		t.Fatalf("client: %v", err)
 	}
 	s.cache = live
 	s.leading.Store(true)
 	s.Writer = status.New(status.Config{
-		Client: server.Client(), Cache: live, Leading: s.leading.Load, Now: time.Now,
-		Kinds: func() []gwapi.Kind { return s.kinds },
-		Log:   slog.New(slog.NewTextHandler(s.log, nil)),
+		Client: direct, Cache: live, Leading: s.leading.Load, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(s.log, nil)),
 	})
 	s.metrics.MustRegister(s.Collectors()...)
 	return s

@@ -26,9 +26,12 @@ func (w *Writer) settle(ctx context.Context, key gwapi.Key, paid bool) verdict {
 	if !w.config.Leading() {
 		return verdict{} // Whoever is elected looks at every object.
 	}
-	k, known := kindOf(key.Kind)
-	if !known || !w.has(key.Kind) {
-		return verdict{}
+	k, ours := kindOf(key.Kind)
+	switch installed, listed := w.has(key.Kind); {
+	case !ours || !installed:
+		return verdict{} // If it is installed, every object of it is a change.
+	case !listed:
+		return verdict{after: unlisted} // Asking would wait until they are.
 	}
 	object := k.object()
 	// What is read is the cache's own and is never modified.
@@ -46,7 +49,7 @@ func (w *Writer) settle(ctx context.Context, key gwapi.Key, paid bool) verdict {
 	}
 	live, _ := report.Of(object)
 	now := w.config.Now()
-	merged, ours, decided := w.merge(k, key, live, t, now)
+	merged, mine, decided := w.merge(k, key, live, t, now)
 	if !decided {
 		return verdict{}
 	}
@@ -60,7 +63,7 @@ func (w *Writer) settle(ctx context.Context, key gwapi.Key, paid bool) verdict {
 	if !paid && !newlyDegraded(key, live, merged) && !w.limiter.Allow() {
 		return verdict{unpaid: true}
 	}
-	return w.write(ctx, attempt{key: key, object: object, live: live, merged: merged, ours: ours, track: t, at: now})
+	return w.write(ctx, attempt{key: key, object: object, live: live, merged: merged, ours: mine, track: t, at: now})
 }
 
 // merge is the status to write and what of it is ours, nil if nothing can be
@@ -69,7 +72,7 @@ func (w *Writer) merge(
 	k kind, key gwapi.Key, live report.Report, t *track, now time.Time,
 ) (merged report.Report, ours *report.Report, decided bool) {
 	w.mu.Lock()
-	desired := w.desired
+	desired := w.put
 	w.mu.Unlock()
 	if desired == nil {
 		return report.Report{}, nil, false
@@ -145,11 +148,12 @@ func (w *Writer) write(ctx context.Context, a attempt) verdict {
 	return verdict{}
 }
 
-// has says whether the cache has the kind.
-func (w *Writer) has(name gwapi.Kind) bool {
+// has says whether the kind is installed, and whether its objects were listed.
+func (w *Writer) has(name gwapi.Kind) (installed, listed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.active[name]
+	informer, installed := w.informers[name]
+	return installed, installed && informer.HasSynced()
 }
 
 // track is what is remembered of the object.

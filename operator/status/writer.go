@@ -27,12 +27,18 @@ const (
 	retryLeast  = 10 * time.Millisecond
 	retryMost   = 30 * time.Second
 	goneAfter   = 3
-	adoptAgain  = 10 * time.Second
 	saidAgainIn = 30 * time.Second
+	// unlisted is how long to wait for a kind whose objects were not listed yet.
+	unlisted = 500 * time.Millisecond
 	// writeTimeout ends a write that got no answer. It is shorter than the time
 	// between a replica's last moment of leading and the next one's first.
 	writeTimeout = 4 * time.Second
 )
+
+// pace is how long to wait for a kind that is not installed, and after a fault.
+type pace struct{ absent, fault time.Duration }
+
+var usualPace = pace{absent: 30 * time.Second, fault: 2 * time.Second}
 
 // The priorities of objects in the queue.
 const (
@@ -46,14 +52,12 @@ const (
 
 // Config is what a Writer is made of.
 type Config struct {
-	// Client writes. It should have no rate limit: the Writer has one, which lets
-	// pass what a mode waits for.
+	// Client writes, and lists one object of each kind to see whether the kind is
+	// installed. It should have no rate limit: the Writer has one, which lets pass
+	// what a mode waits for. It must not read from a cache.
 	Client client.Client
 	// Cache has the live objects and tells of their changes.
 	Cache cache.Cache
-	// Kinds are those that the Cache has informers for; others are never asked
-	// for, because that would start one. It is called often. Nil means all.
-	Kinds func() []gwapi.Kind
 	// Leading says whether this replica may write, now.
 	Leading func() bool
 	Log     *slog.Logger
@@ -63,45 +67,34 @@ type Config struct {
 // Writer brings desired statuses to the API server.
 type Writer struct {
 	config     Config
+	pace       pace
 	wake       chan struct{}
 	limiter    *rate.Limiter
 	counts     counts
 	complaints complaints
 
 	mu sync.Mutex
-	// put is the newest desired set, nil before the first.
+	// put is what is desired, nil before anybody said.
 	put report.Set
-	// desired is what the workers go by: the newest that was compared.
-	desired report.Set
+	// compared is the one of which every difference to those before is queued.
+	compared report.Set
 	// retired is what was last desired of anonymous objects that are not reported
 	// on any more.
 	retired map[gwapi.Key]report.Report
 	tracks  map[gwapi.Key]*track
-	// active are the kinds that the Cache has.
-	active map[gwapi.Kind]bool
+	// informers are those of the kinds that are installed.
+	informers map[gwapi.Kind]cache.Informer
 	// poked asks for a look at every object.
 	poked bool
 }
 
 // New makes a Writer that does not write yet.
 func New(config Config) *Writer {
-	if config.Kinds == nil {
-		config.Kinds = Kinds
-	}
 	return &Writer{
-		config: config, wake: make(chan struct{}, 1), limiter: rate.NewLimiter(writeRate, writeBurst),
+		config: config, pace: usualPace, wake: make(chan struct{}, 1), limiter: rate.NewLimiter(writeRate, writeBurst),
 		counts: newCounts(), complaints: complaints{log: config.Log, now: config.Now},
-		retired: map[gwapi.Key]report.Report{}, tracks: map[gwapi.Key]*track{}, active: map[gwapi.Kind]bool{},
+		retired: map[gwapi.Key]report.Report{}, tracks: map[gwapi.Key]*track{}, informers: map[gwapi.Kind]cache.Informer{},
 	}
-}
-
-// Kinds are all kinds whose status is written.
-func Kinds() []gwapi.Kind {
-	names := make([]gwapi.Kind, len(kinds))
-	for i := range kinds {
-		names[i] = kinds[i].name
-	}
-	return names
 }
 
 // Put replaces the desired statuses; the set must not be changed afterwards. It
@@ -117,8 +110,8 @@ func (w *Writer) Put(desired report.Set) {
 	w.rouse()
 }
 
-// Poke asks for a look at every object: another replica wrote until now, or the
-// kinds changed. It never blocks.
+// Poke asks for a look at every object: another replica wrote until now. It never
+// blocks.
 func (w *Writer) Poke() {
 	w.mu.Lock()
 	w.poked = true
@@ -143,6 +136,7 @@ func (w *Writer) Run(ctx context.Context) error {
 	for range workers {
 		running.Go(func() { w.work(ctx, queue) })
 	}
+	running.Go(func() { w.listenAll(ctx, queue) })
 	w.dispatch(ctx, queue)
 	queue.ShutDown()
 	running.Wait()
