@@ -10,7 +10,6 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -19,7 +18,6 @@ import (
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
 
-	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/test/manifests"
 )
 
@@ -158,33 +156,13 @@ func (j *judge) ask(t *testing.T, c manifests.AdmissionCase) string {
 }
 
 func attributesOf(c manifests.AdmissionCase, namespace string) admission.Attributes {
-	object := policyWith(namespace, c.After)
+	object := manifests.PolicyWith(namespace, "api", c.After)
 	var before runtime.Object
 	operation := admission.Create
 	if c.Before != nil {
-		before, operation = policyWith(namespace, *c.Before), admission.Update
+		before, operation = manifests.PolicyWith(namespace, "api", *c.Before), admission.Update
 	}
 	group := schema.GroupVersion{Group: "gateway.networking.k8s.io", Version: "v1"}
 	return admission.NewAttributesRecord(object, before, group.WithKind("BackendTLSPolicy"), namespace, "api",
 		group.WithResource("backendtlspolicies"), "", operation, nil, false, nil)
-}
-
-// policyWith is a policy with these options; without any it has no such field.
-func policyWith(namespace string, options map[string]string) *unstructured.Unstructured {
-	spec := map[string]any{
-		"targetRefs": []any{map[string]any{"group": "", "kind": "Service", "name": "api"}},
-		"validation": map[string]any{"hostname": "api.example.com", "wellKnownCACertificates": "System"},
-	}
-	if len(options) > 0 {
-		full := map[string]any{}
-		for key, value := range options {
-			full[gwapi.Prefix+key] = value
-		}
-		spec["options"] = full
-	}
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy",
-		"metadata": map[string]any{"name": "api", "namespace": namespace},
-		"spec":     spec,
-	}}
 }

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
 )
 
 // AdmissionCase is one write of a BackendTLSPolicy and what the admission
@@ -35,4 +38,25 @@ func AdmissionCases(path string) ([]AdmissionCase, error) {
 		return nil, fmt.Errorf("read admission cases of %s: %w", path, err)
 	}
 	return cases, nil
+}
+
+// PolicyWith is a BackendTLSPolicy with these options, their keys without our
+// prefix; without any it has no such field.
+func PolicyWith(namespace, name string, options map[string]string) *unstructured.Unstructured {
+	spec := map[string]any{
+		"targetRefs": []any{map[string]any{"group": "", "kind": "Service", "name": name}},
+		"validation": map[string]any{"hostname": "api.example.com", "wellKnownCACertificates": "System"},
+	}
+	if len(options) > 0 {
+		full := map[string]any{}
+		for key, value := range options {
+			full[gwapi.Prefix+key] = value
+		}
+		spec["options"] = full
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy",
+		"metadata": map[string]any{"name": name, "namespace": namespace},
+		"spec":     spec,
+	}}
 }
