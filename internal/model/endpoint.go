@@ -51,4 +51,6 @@ const (
 	FaultStartTLS    Fault = "StartTLS"    // greets in plaintext first: SMTP, IMAP, ...
 	FaultHandshake   Fault = "Handshake"   // TLS, but the handshake failed
 	FaultUnparsable  Fault = "Unparsable"  // presented a certificate nobody can parse
+	// FaultUnsupported says nothing of the endpoint: it cannot be asked from here.
+	FaultUnsupported Fault = "Unsupported"
 )

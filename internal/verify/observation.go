@@ -52,6 +52,8 @@ func faulty(seen model.Observation) Check {
 		return failed(KindHandshake, Unreachable, "the endpoint accepts connections and stays silent%s", detail)
 	case model.FaultUnreachable:
 		return failed(KindHandshake, Unreachable, "the endpoint cannot be reached%s", detail)
+	case model.FaultUnsupported:
+		return failed(KindHandshake, Unreachable, "the endpoint cannot be asked from here%s", detail)
 	case model.FaultUnparsable:
 		return failed(KindHandshake, CertificateMismatch, "the endpoint's certificate cannot be parsed%s", detail)
 	case model.FaultHandshake:

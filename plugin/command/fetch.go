@@ -65,7 +65,7 @@ func (o *fetchOptions) validate(args []string) error {
 }
 
 func (o *fetchOptions) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	world, err := o.World(cmd)
+	world, err := o.world(cmd, o.choose.AllNamespaces)
 	if err != nil {
 		return err
 	}

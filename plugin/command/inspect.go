@@ -96,7 +96,7 @@ func (o *inspectOptions) validate(args []string) error {
 }
 
 func (o *inspectOptions) run(ctx context.Context, cmd *cobra.Command) error {
-	world, err := o.World(cmd)
+	world, err := o.world(cmd, o.choose.AllNamespaces)
 	if err != nil {
 		return err
 	}

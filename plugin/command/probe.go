@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/tlsprobe"
@@ -17,8 +17,13 @@ import (
 	"github.com/backendtls/backendtls/plugin/tunnel"
 )
 
-// ViaDirect dials the addresses of the endpoints from here.
-const ViaDirect = "direct"
+// The ways to an endpoint.
+const (
+	// ViaDirect dials the addresses of the endpoints from here.
+	ViaDirect = "direct"
+	// ViaPortForward asks the pods behind them, through the API server.
+	ViaPortForward = "port-forward"
+)
 
 // ProbeFlags say how endpoints are asked for their certificates.
 type ProbeFlags struct {
@@ -26,7 +31,7 @@ type ProbeFlags struct {
 	Timeout time.Duration
 	// SNI is sent instead of the policy's hostname.
 	SNI string
-	// Via is how endpoints are reached.
+	// Via is how endpoints are reached; "" before Redirect has chosen.
 	Via string
 	// Addresses are asked instead of the endpoints in EndpointSlices.
 	Addresses []string
@@ -38,7 +43,8 @@ func (f *ProbeFlags) AddTo(cmd *cobra.Command) {
 	flags.DurationVar(&f.Timeout, "probe-timeout", 5*time.Second, "How long one endpoint may take to answer")
 	flags.StringVar(&f.SNI, "sni", "",
 		"Server name to send to endpoints (default: the policy's hostname, else NAME.NAMESPACE.svc)")
-	flags.StringVar(&f.Via, "via", ViaDirect, "How endpoints are reached: direct dials their addresses from here")
+	flags.StringVar(&f.Via, "via", "", "How endpoints are reached: port-forward asks their pods through the API "+
+		"server (default in a cluster), direct dials their addresses from here (implied by -f and --address)")
 	flags.StringArrayVar(&f.Addresses, "address", nil,
 		"HOST:PORT to ask instead of the endpoints in EndpointSlices; may be repeated")
 }
@@ -48,8 +54,11 @@ func (f *ProbeFlags) Validate() error {
 	if f.Timeout <= 0 {
 		return fmt.Errorf("--probe-timeout is %s: want more than 0, such as 5s", f.Timeout)
 	}
-	if f.Via != ViaDirect {
-		return fmt.Errorf("--via is %q: want direct, which is what reading files implies", f.Via)
+	if f.Via != "" && f.Via != ViaDirect && f.Via != ViaPortForward {
+		return fmt.Errorf("--via is %q: want %s or %s", f.Via, ViaPortForward, ViaDirect)
+	}
+	if f.Via == ViaPortForward && len(f.Addresses) > 0 {
+		return errors.New("--via port-forward and --address contradict each other: no pod is known behind an address")
 	}
 	if len(f.SNI) > 255 {
 		return fmt.Errorf("--sni has %d characters: a server name has at most 255", len(f.SNI))
@@ -78,8 +87,19 @@ func (f *ProbeFlags) ServerName(port collect.Port) string {
 	return port.Service.Name + "." + port.Service.Namespace + ".svc"
 }
 
-// Redirect replaces the endpoints of the one port by --address, if given.
+// Redirect replaces the endpoints of the one port by --address, if given, and
+// chooses the way to the endpoints.
 func (o *Options) Redirect(ctx context.Context, f *ProbeFlags, ports []collect.Port) ([]collect.Port, error) {
+	offline := o.Filename != ""
+	switch {
+	case offline && f.Via == ViaPortForward:
+		return nil, errors.New("--via port-forward and -f contradict each other: files name no cluster to forward through")
+	case f.Via != "":
+	case offline || len(f.Addresses) > 0:
+		f.Via = ViaDirect
+	default:
+		f.Via = ViaPortForward
+	}
 	if len(f.Addresses) == 0 {
 		return ports, nil
 	}
@@ -111,8 +131,8 @@ func (o *Options) Redirect(ctx context.Context, f *ProbeFlags, ports []collect.P
 	return []collect.Port{port}, nil
 }
 
-// Observe asks every endpoint of the ports for its certificates. Progress is
-// shown on stderr, if that is a terminal.
+// Observe asks every endpoint of the ports for its certificates, the way that
+// Redirect chose. Progress is shown on stderr, if that is a terminal.
 func (o *Options) Observe(ctx context.Context, f *ProbeFlags, ports []collect.Port) (tunnel.Observations, error) {
 	var jobs []tunnel.Job
 	for _, port := range ports {
@@ -120,11 +140,34 @@ func (o *Options) Observe(ctx context.Context, f *ProbeFlags, ports []collect.Po
 			jobs = append(jobs, tunnel.Job{Endpoint: endpoint, SNI: f.ServerName(port)})
 		}
 	}
-	prober := tlsprobe.Prober{Dial: o.Dial, Now: o.Now, Timeout: f.Timeout}
-	var progress func(done, of int)
-	if printers.IsTerminal(o.ErrOut) {
-		progress = func(done, of int) { fmt.Fprintf(o.ErrOut, "\rasking endpoints: %d of %d", done, of) }
-		defer fmt.Fprint(o.ErrOut, "\r\x1b[K")
+	prober := tlsprobe.Prober{Dial: o.Dial, Now: o.serverNow, Timeout: f.Timeout}
+	progress := o.reading("asking endpoints")
+	defer progress.done()
+	told := func(done, of int) { progress.show(fmt.Sprintf("%d of %d", done, of)) }
+	if f.Via != ViaPortForward || len(jobs) == 0 {
+		return tunnel.Fetch(ctx, prober, jobs, told)
 	}
-	return tunnel.Fetch(ctx, prober, jobs, progress)
+	through, err := o.through(prober)
+	if err != nil {
+		return nil, err
+	}
+	observed, err := tunnel.Fetch(ctx, through, jobs, told)
+	progress.done()
+	for _, forbidden := range through.Forbidden() {
+		o.Warn("%s; --via direct asks the addresses from here", forbidden)
+	}
+	return observed, err
+}
+
+// through asks pods through the API server.
+func (o *Options) through(prober tlsprobe.Prober) (*tunnel.Through, error) {
+	config, err := o.API.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	forwarder, err := tunnel.NewForwarder(config)
+	if err != nil {
+		return nil, err
+	}
+	return &tunnel.Through{Forwarder: forwarder, Prober: prober}, nil
 }

@@ -72,7 +72,7 @@ func (o *verifyOptions) validate(args []string) error {
 }
 
 func (o *verifyOptions) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	world, err := o.World(cmd)
+	world, err := o.world(cmd, o.choose.AllNamespaces)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
-// Package tunnel reaches endpoints: it makes one handshake with each of many,
-// several at once, and collects what they showed. How a connection is opened
-// (dialing the address of the endpoint) is the prober's.
+// Package tunnel gets observations from endpoints: which are asked, at most how
+// many at once, each only once, and by which way: directly, or through the API
+// server's port-forward without a local listener. The handshakes themselves are
+// tlsprobe's.
 package tunnel
