@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/backendtls/backendtls/operator"
@@ -88,7 +89,7 @@ func completeCluster(c *operator.Cluster, kubeconfig string) error {
 	if net.ParseIP(c.PodIP) == nil {
 		return fmt.Errorf("POD_IP %q: must be an IP address", c.PodIP)
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	config, err := restConfig(kubeconfig)
 	if err != nil {
 		if kubeconfig == "" {
 			return errors.New("this is no pod with a ServiceAccount token: name the cluster by --kubeconfig FILE, " +
@@ -99,4 +100,12 @@ func completeCluster(c *operator.Cluster, kubeconfig string) error {
 	config.UserAgent = "backendtls-operator/" + version
 	c.REST = config
 	return nil
+}
+
+// restConfig is the kubeconfig's, else the pod's own.
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", kubeconfig)
 }
