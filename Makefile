@@ -58,7 +58,7 @@ image: $(LOCALCLUSTER) build envoy ## Make the container images of the operator 
 		--out .build/images/operator.tar
 	@# As the official image has it, so that what names that one runs with this one.
 	@$(LOCALCLUSTER) image --name docker.io/envoyproxy/envoy:distroless-v1.40.0 --binary "$(ENVOY)" \
-		--entrypoint /usr/local/bin/envoy --argument -c --argument /etc/envoy/envoy.yaml --with-libraries \
+		--argument -c --argument /etc/envoy/envoy.yaml --with-libraries \
 		--file /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt --out .build/images/envoy.tar
 	@# The backend that the demo and the tests in a cluster send requests to.
 	@$(GOBUILD) -o .build/demo ./hack/demo

@@ -30,7 +30,7 @@ func makeImage() *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&options.name, "name", "", "registry/repository:tag of the image")
 	flags.StringVar(&options.binary, "binary", "", "program that the image runs")
-	flags.StringVar(&options.entrypoint, "entrypoint", "", "path of the program in the image (default /NAME)")
+	flags.StringVar(&options.entrypoint, "entrypoint", "", "path of the program in the image (default /usr/local/bin/NAME)")
 	flags.StringArrayVar(&options.arguments, "argument", nil, "argument of the program where a pod names none")
 	flags.StringVar(&options.user, "user", "65532", "user id, and group id, that the program runs as")
 	flags.StringArrayVar(&options.files, "file", nil, "another file, SOURCE:TARGET")
@@ -72,7 +72,7 @@ func (o *imageOptions) spec(command *cobra.Command) (image.Spec, error) {
 	}
 	entrypoint := o.entrypoint
 	if entrypoint == "" {
-		entrypoint = path.Join("/", filepath.Base(o.binary))
+		entrypoint = path.Join("/usr/local/bin", filepath.Base(o.binary))
 	}
 	spec := image.Spec{
 		Name: o.name, Entrypoint: []string{entrypoint}, Arguments: o.arguments, User: o.user,

@@ -134,7 +134,8 @@ func (b Builder) all(ctx context.Context, jobs []job) error {
 		if job.built(job.directory) {
 			continue // By somebody else, while the lock was waited for.
 		}
-		b.Say("building %s %s (%d of %d, about %s)", job.name, job.version, i+1, len(jobs), minutes(job.expected))
+		b.Say("building %s (%d of %d, about %s)",
+			strings.TrimSpace(job.name+" "+job.version), i+1, len(jobs), minutes(job.expected))
 		started := time.Now()
 		if err := b.one(ctx, job); err != nil {
 			return fmt.Errorf("build %s: %w", job.name, err)
@@ -198,6 +199,8 @@ func (b Builder) compile(ctx context.Context, job job, out string) error {
 	if job.cgo {
 		command.Env = append(os.Environ(), "CGO_ENABLED=1")
 	}
+	// It ends with this command, however that ends.
+	command.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGINT}
 	output, err := command.StderrPipe()
 	if err != nil {
 		return err
@@ -227,7 +230,7 @@ func (b Builder) follow(output io.Reader) string {
 			case <-done:
 				return
 			case <-ticker.C:
-				b.Say("  %d packages compiled in %s", compiled.Load(), time.Since(started).Round(time.Second))
+				b.Say("  %s, %d packages compiled", time.Since(started).Round(time.Second), compiled.Load())
 			}
 		}
 	}()

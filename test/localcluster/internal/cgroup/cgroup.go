@@ -65,9 +65,6 @@ func (g Group) Daemons() string {
 	return filepath.Join(g.home().root, g.Name, "daemons")
 }
 
-// Pods is the name of the group that pods are put below, for the kubelet.
-func (g Group) Pods() string { return g.Name + "/pods" }
-
 // home is the hierarchy that remembers the daemons: the one of the pids
 // controller, which every container runtime needs too, or the unified one.
 func (g Group) home() hierarchy {
@@ -82,6 +79,43 @@ func (g Group) home() hierarchy {
 		}
 	}
 	return g.hierarchies[0]
+}
+
+// Make makes the group in all hierarchies, with every controller, so that the
+// kubelet finds it.
+func (g Group) Make() error {
+	for _, h := range g.hierarchies {
+		directory := filepath.Join(h.root, g.Name)
+		if err := os.MkdirAll(directory, 0o755); err != nil {
+			return fmt.Errorf("make a control group: %w", err)
+		}
+		// Beside others the unified hierarchy controls nothing.
+		if !h.unified || len(g.hierarchies) > 1 {
+			continue
+		}
+		for _, parent := range []string{h.root, directory} {
+			if err := delegate(parent); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// delegate gives the groups below one of the unified hierarchy all controllers
+// that it has itself.
+func delegate(directory string) error {
+	content, err := os.ReadFile(filepath.Join(directory, "cgroup.controllers"))
+	if err != nil {
+		return fmt.Errorf("controllers of a control group: %w", err)
+	}
+	for _, controller := range strings.Fields(string(content)) {
+		file := filepath.Join(directory, "cgroup.subtree_control")
+		if err := os.WriteFile(file, []byte("+"+controller), 0o644); err != nil {
+			return fmt.Errorf("give the control groups below %s the controller %s: %w", directory, controller, err)
+		}
+	}
+	return nil
 }
 
 // Join puts the process and all it will start into the group.

@@ -30,7 +30,7 @@ func (c *Cluster) create(ctx context.Context, programs build.Programs, wanted *n
 	if err != nil {
 		return err
 	}
-	plan := part.Plan{Addresses: addresses, PodGroup: c.group.Pods(), Builds: programs.Keys}
+	plan := part.Plan{Addresses: addresses, Group: c.group.Name, Builds: programs.Keys}
 	if err := plan.WriteCredentials(c.home, time.Now()); err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ func Supervise(ctx context.Context, dir string) error {
 	if err := group.Join(os.Getpid()); err != nil {
 		return err
 	}
+	if err := group.Make(); err != nil {
+		return err
+	}
 	// The terminal that it was started from may go.
 	signal.Ignore(unix.SIGHUP)
 	if err := node.Mount(dir); err != nil {

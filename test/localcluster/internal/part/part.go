@@ -135,6 +135,7 @@ func (p Plan) controllerManager() Part {
 			"root-ca-file", credential("ca.crt"),
 			"cluster-signing-cert-file", credential("ca.crt"),
 			"cluster-signing-key-file", credential("ca.key"),
+			"flex-volume-plugin-dir", home.Within("kubelet-plugins"),
 			// The plan says which pods' addresses a node has.
 			"allocate-node-cidrs", "false",
 		),

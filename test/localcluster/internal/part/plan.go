@@ -18,8 +18,8 @@ const planFile = "plan.json"
 // Plan is what was decided when the cluster was made.
 type Plan struct {
 	network.Addresses
-	// PodGroup is the control group that pods are put below.
-	PodGroup string `json:"podGroup"`
+	// Group is the control group that everything is below.
+	Group string `json:"group"`
 	// Builds says what the programs were built from, by component.
 	Builds map[string]string `json:"builds"`
 }
