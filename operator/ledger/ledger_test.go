@@ -259,7 +259,7 @@ func TestALedgerLargerThanOneMessageArrives(t *testing.T) {
 	a, b := w.start(1, nil), w.start(2, nil)
 	var held []model.HeldCluster
 	settled := map[gwapi.Key]string{web: "1"}
-	for i := range 3000 {
+	for i := range 1000 {
 		held = append(held, skipping(fmt.Sprintf("shop/backend-%05d/%s", i, strings.Repeat("0", 64)), time.Time{}))
 		settled[gwapi.KeyOf(gwapi.KindBackendTLSPolicy, "shop", fmt.Sprint(i))] = strings.Repeat("0", 64)
 	}
