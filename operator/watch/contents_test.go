@@ -166,10 +166,10 @@ func TestAContentThatCannotBeReadIsAFaultThatHoldsNobodyUp(t *testing.T) {
 				}
 				return nil
 			})
-			w := opened(t, server)
+			w := openedFor(t, server, short)
 			began := time.Now()
 			w.needed(secretKey("good"), secretKey("bad"))
-			if took := time.Since(began); took < patience {
+			if took := time.Since(began); took < short {
 				t.Errorf("given up after %s", took)
 			}
 			snap := w.source.Snapshot()
@@ -195,7 +195,7 @@ func TestAContentThatCannotBeReadIsAFaultThatHoldsNobodyUp(t *testing.T) {
 func TestAnUnreadableNewVersionDoesNotKeepTheOldOneInForce(t *testing.T) {
 	server := apitest.New(t)
 	server.Put(secret("s", "old"))
-	w := opened(t, server)
+	w := openedFor(t, server, short)
 	w.needed(secretKey("s"))
 	mend := server.Hook(func(_ context.Context, r apitest.Request) error {
 		if r.Verb == "get" && r.Resource == "secrets" {
@@ -220,7 +220,7 @@ func TestAFaultEndsWithTheObject(t *testing.T) {
 		}
 		return nil
 	})
-	w := opened(t, server)
+	w := openedFor(t, server, short)
 	w.needed(secretKey("s"))
 	server.Delete(secret("s", ""))
 	w.until("there is nothing to say", func(snap *snapshot.Snapshot) bool { return len(snap.Faults) == 0 })
@@ -231,7 +231,7 @@ func TestAFaultEndsWithTheObject(t *testing.T) {
 func TestWhoeverRenamesAllTheTimeHoldsNobodyUpForever(t *testing.T) {
 	server := apitest.New(t)
 	server.Put(secret("a", "x"), secret("b", "x"))
-	w := opened(t, server)
+	w := openedFor(t, server, short)
 	names := []string{"a", "b"}
 	eventually(t, "it is published all the same", func() bool {
 		slices.Reverse(names)
@@ -266,7 +266,6 @@ func TestManyContentsAreReadInTime(t *testing.T) {
 		keys = append(keys, secretKey(name))
 	}
 	w := opened(t, server)
-	w.source.Hasten(5 * time.Second)
 	w.needed(keys...)
 	if snap := w.source.Snapshot(); len(snap.Faults) != 0 || snap.Secrets.Len() != 500 {
 		t.Errorf("%d are there, faults are %v", snap.Secrets.Len(), snap.Faults)

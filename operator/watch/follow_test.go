@@ -29,7 +29,7 @@ func TestMissingDefinitionsAreSaidOnceAndWaitedFor(t *testing.T) {
 			t.Parallel()
 			server := apitest.New(t)
 			server.Uninstall(resource)
-			w := open(t, server)
+			w := open(t, server, long)
 			eventually(t, "it is said", func() bool { return len(w.log.lines("waiting for CustomResourceDef")) > 0 })
 			w.noChange()
 			if w.source.Snapshot() != nil {
@@ -60,7 +60,7 @@ func TestWithoutAnyDefinitionOneLineNamesAllAndBothCommands(t *testing.T) {
 	for _, resource := range append([]string{"listenersets", "grpcroutes", "tlsroutes", "tcproutes"}, neededResources...) {
 		server.Uninstall(resource)
 	}
-	w := open(t, server)
+	w := open(t, server, long)
 	eventually(t, "it is said", func() bool { return len(w.log.lines("waiting for CustomResourceDef")) > 0 })
 	w.noChange()
 	lines := w.log.lines(`"level":"ERROR"`)
@@ -112,7 +112,7 @@ func TestRightsThatAreLackingAreSaidAndWaitedFor(t *testing.T) {
 		}
 		return nil
 	})
-	w := open(t, server)
+	w := open(t, server, long)
 	eventually(t, "it is said", func() bool { return len(w.log.lines("may not be listed")) > 0 })
 	w.noChange()
 	lines := w.log.lines("may not be listed")
@@ -131,7 +131,7 @@ func TestAServerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 	server := apitest.New(t)
 	server.Put(gateway("g"))
 	server.SetAway(true)
-	w := open(t, server)
+	w := open(t, server, long)
 	eventually(t, "it is said", func() bool { return len(w.log.lines("the API server cannot be asked")) > 0 })
 	w.noChange()
 	if n := len(w.log.lines("the API server cannot be asked")); n != 1 || w.source.Snapshot() != nil {

@@ -21,8 +21,12 @@ import (
 	"github.com/backendtls/backendtls/operator/watch"
 )
 
-// patience is how long reads are tried in these tests.
-const patience = 300 * time.Millisecond
+// How long reads are tried: for long, where they are to succeed on a busy
+// machine, or shortly, where they are to fail.
+const (
+	long  = 10 * time.Second
+	short = 300 * time.Millisecond
+)
 
 // world is a Source that follows a server.
 type world struct {
@@ -34,7 +38,7 @@ type world struct {
 }
 
 // open starts a Source.
-func open(t *testing.T, server *apitest.Server) *world {
+func open(t *testing.T, server *apitest.Server, patience time.Duration) *world {
 	t.Helper()
 	w := &world{T: t, server: server, slices: &recorder{}, log: &buffer{}}
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -67,7 +71,13 @@ func open(t *testing.T, server *apitest.Server) *world {
 // opened starts a Source and waits until it has read everything.
 func opened(t *testing.T, server *apitest.Server) *world {
 	t.Helper()
-	w := open(t, server)
+	return openedFor(t, server, long)
+}
+
+// openedFor does so with another patience.
+func openedFor(t *testing.T, server *apitest.Server, patience time.Duration) *world {
+	t.Helper()
+	w := open(t, server, patience)
 	w.awaitChange()
 	if w.source.Snapshot() == nil {
 		t.Fatal("a change, and no snapshot")
@@ -84,9 +94,7 @@ func (w *world) awaitChange() {
 	}
 }
 
-// settle waits until what was stored so far has arrived, by a marker behind it
-// among the objects of the same kind, which is itself a change, and says
-// whether there was a change before.
+// noChange gives a change some time to come, and fails if one does.
 func (w *world) noChange() {
 	w.Helper()
 	select {

@@ -155,7 +155,7 @@ func TestAPolicyWhoseCACannotBeReadFailsClosedAndSaysSo(t *testing.T) {
 		}
 		return nil
 	})
-	w := opened(t, server)
+	w := openedFor(t, server, short)
 	build := func() (resolve.Result, bool) {
 		snap := *w.source.Snapshot()
 		snap.Now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

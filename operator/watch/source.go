@@ -257,5 +257,8 @@ func (s *Source) look(ctx context.Context) time.Duration {
 			"services", len(s.tables.services.byName))
 		s.signal()
 	}
+	if !known {
+		return s.pace.missing
+	}
 	return s.pace.recheck
 }

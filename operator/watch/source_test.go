@@ -3,7 +3,6 @@ package watch_test
 import (
 	"slices"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -221,7 +220,6 @@ func TestWhileTheServerIsAwayEverythingStaysAndThenGoesOn(t *testing.T) {
 	server.Delete(gateway("a"))
 	server.Put(gateway("c"), secret("s", "new"), slice("s", "api", "192.0.2.9"))
 	server.Expire()
-	time.Sleep(patience)
 	w.noChange()
 	if w.source.Snapshot() != before {
 		t.Error("the snapshot did not stay")
