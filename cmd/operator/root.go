@@ -22,7 +22,7 @@ func root() *cobra.Command {
 	command.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
 	})
-	command.AddCommand(run(), standalone(), &cobra.Command{
+	command.AddCommand(run(), standalone(), drainCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -14,9 +15,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	genericv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/injected_credentials/generic/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
-	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -93,13 +92,22 @@ func XDSCredential(token string) ([]byte, error) {
 	})
 }
 
-// secretFile is a secret as Envoy reads it from a path.
+// secretFile is a secret as Envoy reads it from a path: a DiscoveryResponse. It
+// is put together here because the Go package of that message comes with gRPC.
 func secretFile(secret *tlsv3.Secret) ([]byte, error) {
 	packed, err := pack(secret)
 	if err != nil {
 		return nil, err
 	}
-	return JSON(&discoveryv3.DiscoveryResponse{Resources: []*anypb.Any{packed}})
+	resource, err := JSON(packed)
+	if err != nil {
+		return nil, err
+	}
+	response := struct {
+		Resources []json.RawMessage `json:"resources"`
+	}{[]json.RawMessage{resource}}
+	text, err := json.MarshalIndent(response, "", "  ")
+	return append(text, '\n'), err
 }
 
 // fromFile is a secret that comes from a file.
