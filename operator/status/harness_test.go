@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -63,7 +64,7 @@ func open(t testing.TB, server *apitest.Server) *shelf {
 	s := &shelf{
 		t: t, server: server, client: server.Client(), log: &lines{}, metrics: prometheus.NewRegistry(),
 	}
-	live, err := watch.NewCache(server.Config(), slog.New(slog.DiscardHandler))
+	live, err := watch.NewCache(server.Config(), slog.New(slog.NewTextHandler(s.log, nil)))
 	if err != nil {
 		t.Fatalf("cache: %v", err)
 	}
@@ -158,6 +159,19 @@ func (s *shelf) settled() {
 		}
 		return last > 0 && time.Since(since) > 150*time.Millisecond
 	})
+}
+
+// blind ends every watch, and lets none begin until see is called.
+func (s *shelf) blind() (see func()) {
+	remove := s.server.Hook(func(_ context.Context, r request) error {
+		if r.Verb == "watch" || r.Verb == "list" {
+			return apierrors.NewServiceUnavailable("later")
+		}
+		return nil
+	})
+	s.server.CutWatches()
+	await(s.t, "nothing is watched", func() bool { return s.server.Watches("httproutes") == 0 })
+	return remove
 }
 
 func condition(kind string, is metav1.ConditionStatus, reason string) metav1.Condition {

@@ -124,9 +124,14 @@ func TestAnObjectOfTheSameNameStartsAnew(t *testing.T) {
 	s := open(t, server).run()
 	s.Put(report.Set{gatewayKey("again"): gatewayReport("Accepted")})
 	conditioned(s, "again", 2)
-	for range 5 {
+	for _, seen := range []bool{true, false} {
+		see := func() {}
+		if !seen {
+			see = s.blind()
+		}
 		server.Delete(gateway("again"))
 		server.Put(gateway("again"))
+		see()
 		conditioned(s, "again", 2)
 	}
 	if rewrites := s.metric("backendtls_status_rewrites_total", ""); rewrites > 0 {

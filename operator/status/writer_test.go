@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -74,6 +75,7 @@ func TestNothingIsWrittenOrRemovedBeforeTheFirstDecision(t *testing.T) {
 	await(t, "the cache has the label", func() bool {
 		return s.cache.Get(t.Context(), client.ObjectKeyFromObject(live), live) == nil && live.Labels["touched"] == "yes"
 	})
+	time.Sleep(100 * time.Millisecond) // There is nothing to wait for.
 	if writes := s.writes(); len(writes) > 0 {
 		t.Errorf("written before anything was decided: %v", writes)
 	}
@@ -111,15 +113,7 @@ func TestLostWatchesAndForeignChangesMeanwhileLoseNothing(t *testing.T) {
 	}
 	s.settled()
 	// While nobody watches, a stranger adds itself to each.
-	away := atomic.Bool{}
-	away.Store(true)
-	server.Hook(func(_ context.Context, r apitest.Request) error {
-		if away.Load() && r.Verb == "watch" {
-			return apierrors.NewServiceUnavailable("later")
-		}
-		return nil
-	})
-	server.CutWatches()
+	see := s.blind()
 	for i := range 5 {
 		live := route(fmt.Sprintf("r%d", i))
 		server.Get(live)
@@ -129,7 +123,7 @@ func TestLostWatchesAndForeignChangesMeanwhileLoseNothing(t *testing.T) {
 	}
 	server.Expire()
 	s.Put(routes(nil, 5, "Second"))
-	away.Store(false)
+	see()
 	for i := range 5 {
 		name := fmt.Sprintf("r%d", i)
 		s.says(name, "Second")
@@ -244,7 +238,10 @@ func TestWhatAModeWaitsForIsWrittenBeforeAllElse(t *testing.T) {
 	s := open(t, server).run()
 	server.Put(policy("open"))
 	set := routes(server, 600, "First")
-	set[policyKey("open")] = policyReport(metav1.ConditionFalse, "Strict")
+	strict := policyReport(metav1.ConditionFalse, "Strict")
+	s.Put(report.Set{policyKey("open"): strict})
+	await(t, "the policy is written", func() bool { return len(s.writes()) == 1 })
+	set[policyKey("open")] = strict
 	s.Put(set)
 	await(t, "the pace is reached", func() bool { return len(s.writes()) >= 220 })
 	next := routes(nil, 600, "Second")
@@ -268,6 +265,10 @@ func TestWhatAModeWaitsForIsWrittenBeforeAllElse(t *testing.T) {
 func TestTheCachesObjectsAreNotModified(t *testing.T) {
 	server := apitest.New(t)
 	live := route("shared")
+	// What the cache does not keep is in the server's answer.
+	live.Annotations = map[string]string{
+		"example.net/kept": "yes", corev1.LastAppliedConfigAnnotation: "dropped", "example.net/too": "yes",
+	}
 	live.Status.Parents = []gatewayv1.RouteParentStatus{
 		parent(stranger, "web", condition("Accepted", metav1.ConditionTrue, "Theirs")),
 		parent(gwapi.ControllerName, "web", condition("Accepted", metav1.ConditionFalse, "Old")),
@@ -291,6 +292,30 @@ func TestTheCachesObjectsAreNotModified(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(before), string(after)); diff != "" {
 		t.Errorf("the cached object changed (-was +is):\n%s", diff)
+	}
+}
+
+func TestWhatTheCacheShowsLateIsWaitedForWithoutConflicts(t *testing.T) {
+	server := apitest.New(t)
+	s := open(t, server).run()
+	s.Put(routes(server, 3, "First"))
+	for i := range 3 {
+		s.says(fmt.Sprintf("r%d", i), "First")
+	}
+	s.settled()
+	see := s.blind()
+	s.Put(routes(nil, 3, "Second"))
+	for i := range 3 {
+		s.says(fmt.Sprintf("r%d", i), "Second")
+	}
+	s.Put(routes(nil, 3, "Third"))
+	s.settled()
+	if tries := s.metric("backendtls_status_writes_total", "conflict"); tries > 0 {
+		t.Errorf("%v conflicts with what was written last", tries)
+	}
+	see()
+	for i := range 3 {
+		s.says(fmt.Sprintf("r%d", i), "Third")
 	}
 }
 
