@@ -40,7 +40,8 @@ type testCase struct {
 	AllowAddresses []string `json:"allowAddresses"`
 	// Faults are by key, as in messages: service/default/api.
 	Faults map[string]string `json:"faults"`
-	// Unseen are kinds, or kind/namespace.
+	// Unseen are kinds, or kind/namespace; with ! in front, what was read of an
+	// unseen kind all the same.
 	Unseen []string `json:"unseen"`
 	// Envoys are by Gateway; "settled" ones acknowledged everything.
 	Envoys         map[string][]testEnvoy `json:"envoys"`
@@ -150,7 +151,12 @@ func (c *testCase) apply(t testing.TB, snap *snapshot.Snapshot) {
 	snap.Unseen = map[snapshot.Scope]string{}
 	for _, text := range c.Unseen {
 		kind, namespace, _ := strings.Cut(text, "/")
-		snap.Unseen[snapshot.Scope{Kind: gwapi.Kind(kind), Namespace: namespace}] = "forbidden"
+		kind, read := strings.CutPrefix(kind, "!")
+		reason := "forbidden"
+		if read {
+			reason = ""
+		}
+		snap.Unseen[snapshot.Scope{Kind: gwapi.Kind(kind), Namespace: namespace}] = reason
 	}
 	snap.Observed.Addresses, snap.Observed.Fleet = map[gwapi.Key][]string{}, map[gwapi.Key]string{}
 	for key, addresses := range c.Assigned {

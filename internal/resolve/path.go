@@ -107,7 +107,7 @@ func (c *compiledRoute) paths(gateway *gatewayNode) (paths []model.Path) {
 				ref := &c.rules[i].source.backends[j]
 				path := newPath(&c.route.routeView, bound, i, ref)
 				c.decidePath(&path, gateway, i, j)
-				if blocked != nil {
+				if blocked != nil && blocked.Reason != report.ReasonUnseen {
 					path.Backend, path.FaultReason, path.Fault = "", blocked.Reason, blocked.Message
 				}
 				if !ref.service.IsZero() {
@@ -119,7 +119,8 @@ func (c *compiledRoute) paths(gateway *gatewayNode) (paths []model.Path) {
 	return paths
 }
 
-// blocked is why the listener takes no requests at all, nil if it does.
+// blocked is why the listener takes no requests at all, nil if it does. Where
+// nobody could look, it is not known, and the path is told as if it did.
 func (l *listenerNode) blocked() *metav1.Condition {
 	switch {
 	case l.served():
