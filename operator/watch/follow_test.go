@@ -131,7 +131,7 @@ func TestAServerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 	server := apitest.New(t)
 	server.Put(gateway("g"))
 	server.SetAway(true)
-	w := open(t, server, long)
+	w := open(t, server, short)
 	eventually(t, "it is said", func() bool { return len(w.log.lines("the API server cannot be asked")) > 0 })
 	w.noChange()
 	if n := len(w.log.lines("the API server cannot be asked")); n != 1 || w.source.Snapshot() != nil {
