@@ -30,6 +30,9 @@ type HeldCluster struct {
 	Name   string
 	Policy gwapi.Key
 	Mode   Mode
+	// Unknown says that nothing but the name is known, because whoever sent it is
+	// gone: it may be a cluster of any policy in any mode.
+	Unknown bool
 	// Lapses is when the cluster's time to live ends it; zero for never.
 	Lapses time.Time
 }

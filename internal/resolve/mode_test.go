@@ -171,6 +171,12 @@ func TestAfterARestartTheLastWrittenTrueStaysUntilEveryEnvoyIsHeard(t *testing.T
 	w.envoys(holding("envoy-1"), model.Envoy{Name: "envoy-2"})
 	w.build().expect(policyKey, report.PolicySecurityDegraded, report.PolicyReasonVerificationSkipped,
 		"envoy-2: it has not been heard from")
+	// What an Envoy has of before counts until it is gone, whatever it was.
+	unknown := holding("envoy-2")
+	unknown.Held = []model.HeldCluster{{Name: "default/api/443/before", Unknown: true}}
+	w.envoys(holding("envoy-1"), unknown)
+	w.build().expect(policyKey, report.PolicySecurityDegraded, report.PolicyReasonVerificationSkipped,
+		"envoy-2: it has clusters that were sent before this operator started")
 	w.envoys(holding("envoy-1"), holding("envoy-2"))
 	w.build().expect(policyKey, report.PolicySecurityDegraded, report.PolicyReasonModeExpired)
 }

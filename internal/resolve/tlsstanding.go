@@ -195,8 +195,8 @@ func (p *tlsPolicies) tell(s *tlsStanding) {
 
 // heldModes is the mode that covers every insecure cluster of the policy that
 // an expected Envoy may be using, Standard for none, and what may be used by
-// whom. Of an Envoy that has not been heard since the start, the last written
-// status is what is known.
+// whom. Of an Envoy that has not been heard since the start, or that has a
+// cluster nobody knows any more, the last written status is what is known.
 func heldModes(envoys []model.Envoy, policy gwapi.Key, live liveEntry) (model.Mode, []string) {
 	told := model.Standard
 	var holders []string
@@ -208,9 +208,15 @@ func heldModes(envoys []model.Envoy, policy gwapi.Key, live liveEntry) (model.Mo
 				using = append(using, fmt.Sprintf("%s (%s)", cluster.Name, cluster.Mode))
 			}
 		}
-		if written := live.degraded(); !envoy.Connected && written.Insecure() {
-			told = broader(told, written)
-			using = append(using, "it has not been heard from")
+		if written := live.degraded(); written.Insecure() {
+			switch {
+			case !envoy.Connected:
+				told = broader(told, written)
+				using = append(using, "it has not been heard from")
+			case slices.ContainsFunc(envoy.Held, func(c model.HeldCluster) bool { return c.Unknown }):
+				told = broader(told, written)
+				using = append(using, "it has clusters that were sent before this operator started")
+			}
 		}
 		if len(using) > 0 {
 			holders = append(holders, fmt.Sprintf("%s: %s", envoy.Name, strings.Join(using, ", ")))

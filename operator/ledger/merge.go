@@ -63,8 +63,8 @@ func heldByAny(counting, all []model.Envoy) []model.HeldCluster {
 	for _, record := range all {
 		for _, known := range record.Held {
 			cluster, some := held[known.Name]
-			if some && cluster.Policy.IsZero() {
-				cluster.Policy, cluster.Mode = known.Policy, known.Mode
+			if some && cluster.Unknown && !known.Unknown {
+				cluster.Policy, cluster.Mode, cluster.Unknown = known.Policy, known.Mode, false
 				held[known.Name] = cluster
 			}
 		}
@@ -73,11 +73,11 @@ func heldByAny(counting, all []model.Envoy) []model.HeldCluster {
 }
 
 // join is two words about one cluster: of two lapses the later counts, of two
-// descriptions the one that names a policy. A name stands for one trust, so
-// those with a policy are the same.
+// descriptions the one that knows more than the name. A name stands for one
+// trust, so those that do are the same.
 func join(a, b model.HeldCluster) model.HeldCluster {
-	if a.Policy.IsZero() {
-		a.Policy, a.Mode = b.Policy, b.Mode
+	if a.Unknown {
+		a.Policy, a.Mode, a.Unknown = b.Policy, b.Mode, b.Unknown
 	}
 	if a.Lapses.IsZero() || b.Lapses.IsZero() {
 		a.Lapses = time.Time{}

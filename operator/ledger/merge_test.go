@@ -111,7 +111,7 @@ func TestMerge(t *testing.T) {
 		},
 		"whose a cluster is is taken from whoever knows": {
 			records: []model.Envoy{
-				{Name: "e", Connected: true, Held: []model.HeldCluster{{Name: "open"}}},
+				{Name: "e", Connected: true, Held: []model.HeldCluster{{Name: "open", Unknown: true}}},
 				{Name: "e", Held: []model.HeldCluster{skipping("open", late), skipping("gone", late)}},
 			},
 			want: model.Envoy{Name: "e", Connected: true, Held: []model.HeldCluster{skipping("open", time.Time{})}},
@@ -136,9 +136,9 @@ func anEnvoy(t *rapid.T) model.Envoy {
 		e.Settled[key] = rapid.SampledFrom([]string{"1", "2"}).Draw(t, "share")
 	}
 	for _, name := range rapid.SliceOfDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), rapid.ID).Draw(t, "held") {
-		held := model.HeldCluster{Name: name}
+		held := model.HeldCluster{Name: name, Unknown: true}
 		if rapid.Bool().Draw(t, "known") {
-			held.Policy, held.Mode = policy, model.InsecureAllowExpired
+			held.Policy, held.Mode, held.Unknown = policy, model.InsecureAllowExpired, false
 			held.Lapses = time.Unix(rapid.Int64Range(0, 3).Draw(t, "lapses"), 0)
 		}
 		e.Held = append(e.Held, held)

@@ -64,10 +64,11 @@ type share struct {
 }
 
 type cluster struct {
-	Name   string     `json:"name"`
-	Policy key        `json:"policy,omitzero"`
-	Mode   model.Mode `json:"mode,omitempty"`
-	Lapses time.Time  `json:"lapses,omitzero"`
+	Name    string     `json:"name"`
+	Policy  key        `json:"policy,omitzero"`
+	Mode    model.Mode `json:"mode,omitempty"`
+	Unknown bool       `json:"unknown,omitempty"`
+	Lapses  time.Time  `json:"lapses,omitzero"`
 }
 
 type rejection struct {
@@ -86,7 +87,7 @@ func encode(gateway gwapi.Key, e model.Envoy) (raw []byte, tooLarge bool, err er
 	}
 	for _, held := range e.Held {
 		r.Held = append(r.Held, cluster{
-			Name: held.Name, Policy: key(held.Policy), Mode: held.Mode, Lapses: held.Lapses.UTC(),
+			Name: held.Name, Policy: key(held.Policy), Mode: held.Mode, Unknown: held.Unknown, Lapses: held.Lapses.UTC(),
 		})
 	}
 	for _, refused := range e.Rejections {
@@ -118,7 +119,9 @@ func decode(raw []byte) (gwapi.Key, model.Envoy, error) {
 		e.Settled[gwapi.Key(s.key)] = s.Share
 	}
 	for _, c := range r.Held {
-		held := model.HeldCluster{Name: c.Name, Policy: gwapi.Key(c.Policy), Mode: c.Mode, Lapses: c.Lapses}
+		held := model.HeldCluster{
+			Name: c.Name, Policy: gwapi.Key(c.Policy), Mode: c.Mode, Unknown: c.Unknown, Lapses: c.Lapses,
+		}
 		if held.Mode != "" && !slices.Contains(model.Modes, held.Mode) {
 			// Of a newer version: it leaves out what this one does not know of.
 			held.Mode = model.InsecureSkipVerification

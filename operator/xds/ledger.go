@@ -56,7 +56,7 @@ func (r *record) resume(s *subscription, initial map[string]string) {
 			continue
 		}
 		// What is not served any more may be anything, with any lapse.
-		held := model.HeldCluster{Name: name}
+		held := model.HeldCluster{Name: name, Unknown: true}
 		if it := s.cache.items[name]; it != nil {
 			held = it.held
 			if it.version != version {
