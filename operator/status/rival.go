@@ -11,13 +11,17 @@ import (
 )
 
 // others are the field managers besides us that have written the status of an
-// object, by name, as the API server lists them.
+// object, by name, as the API server lists them. If there is none, somebody
+// writes under our name.
 func others(object client.Object) []string {
 	names := map[string]bool{}
 	for _, entry := range object.GetManagedFields() {
 		if entry.Subresource == "status" && entry.Manager != FieldOwner {
 			names[entry.Manager] = true
 		}
+	}
+	if len(names) == 0 {
+		return []string{"another " + FieldOwner}
 	}
 	return slices.Sorted(maps.Keys(names))
 }
