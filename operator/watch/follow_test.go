@@ -134,11 +134,14 @@ func TestAServerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 	w := open(t, server, short)
 	eventually(t, "it is said", func() bool { return len(w.log.lines("the API server cannot be asked")) > 0 })
 	w.noChange()
-	if n := len(w.log.lines("the API server cannot be asked")); n != 1 || w.source.Snapshot() != nil {
-		t.Errorf("said %d times, snapshot %v", n, w.source.Snapshot())
+	if n := len(w.log.lines("the API server cannot be asked")); n != 1 || w.source.Snapshot() != nil || w.source.Ready() {
+		t.Errorf("said %d times, ready %v, snapshot %v", n, w.source.Ready(), w.source.Snapshot())
 	}
 	server.SetAway(false)
 	w.awaitChange()
+	if !w.source.Ready() {
+		t.Error("not ready")
+	}
 	if w.source.Snapshot().Gateways.Len() != 1 {
 		t.Error("the Gateway is not there")
 	}

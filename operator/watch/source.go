@@ -121,9 +121,17 @@ func New(config Config) *Source {
 // Changes gets a value after something changed that a build depends on.
 func (s *Source) Changes() <-chan struct{} { return s.changes }
 
+// Ready says whether everything was read once, for readiness checks.
+func (s *Source) Ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.synced
+}
+
 // Snapshot is everything as it is known now, nil before everything was read
 // once. It lacks Now, Site and what is observed. Need speaks of the Snapshot
-// that was taken last, so that only whoever calls Need should call it.
+// that was taken last, so that only whoever calls Need may call it; others ask
+// Ready.
 func (s *Source) Snapshot() *snapshot.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
