@@ -64,6 +64,7 @@ func theirs(round int, live *gatewayv1.HTTPRoute) {
 func TestTwoControllersThatKeepToTheirOwnEntriesLoseNothing(t *testing.T) {
 	s := open(t, newServerWith(t, route("shared"))).run()
 	stop := rival(s, "shared", 5*time.Millisecond, theirs)
+	await(t, "the stranger has an entry", func() bool { return s.reasons("shared")[stranger] == "Theirs" })
 	set := report.Set{routeKey("shared"): routeReport("First")}
 	s.Put(set)
 	s.says("shared", "First")
