@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -31,6 +32,8 @@ func (s Server) Get(
 	live := &unstructured.Unstructured{}
 	live.SetGroupVersionKind(kind)
 	switch err := s.Client.Get(ctx, name, live); {
+	case unserved(err):
+		return nil, fmt.Errorf("the API server does not serve %s %s: %w", kind.GroupVersion(), kind.Kind, err)
 	case apierrors.IsNotFound(err):
 		return nil, nil //nolint:nilnil // Nil says that there is none, which is no error here.
 	case err != nil:
@@ -38,6 +41,12 @@ func (s Server) Get(
 	default:
 		return live, nil
 	}
+}
+
+// unserved says whether not the object, but its kind is unknown to the API server:
+// it then answers in plain text.
+func unserved(err error) bool {
+	return apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 // DryRun asks the API server what it would make of the patch, admission

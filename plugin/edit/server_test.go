@@ -356,3 +356,12 @@ func TestWhatAdmissionChangesBesideIsSeen(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestAKindThatIsNotServedIsNoMissingObject(t *testing.T) {
+	api, server := desk(t)
+	api.Unserved = []string{"backendtlspolicies"}
+	_, err := server.Get(t.Context(), edit.Policies, apiName)
+	if err == nil || !strings.Contains(err.Error(), "does not serve gateway.networking.k8s.io/v1 BackendTLSPolicy") {
+		t.Errorf("error %v", err)
+	}
+}
