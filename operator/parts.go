@@ -80,7 +80,7 @@ func (r *rooms) followLeader(ctx context.Context) error {
 func (r *rooms) checks() []health.Check {
 	return []health.Check{
 		{Name: "objects", Ready: func() error {
-			if r.source.Snapshot() == nil {
+			if !r.source.Ready() {
 				return errors.New("the objects of the cluster have not been read yet")
 			}
 			return nil
