@@ -95,7 +95,7 @@ func (c *BootstrapConfig) check() error {
 			return errors.New("XDSSocket and Service exclude each other")
 		}
 		if err := c.Service.check(); err != nil {
-			return fmt.Errorf("Service: %w", err)
+			return fmt.Errorf("the xDS Service: %w", err)
 		}
 		sockets = sockets[:1]
 	}

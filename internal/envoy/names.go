@@ -24,7 +24,7 @@ const (
 	anyHost = "*"
 
 	httpFilterRouter   = "envoy.filters.http.router"
-	credentialInjector = "envoy.filters.http.credential_injector"
+	credentialInjector = "envoy.filters.http.credential_injector" //nolint:gosec // a name, no credential
 	upstreamCodec      = "envoy.filters.http.upstream_codec"
 	healthCheck        = "envoy.filters.http.health_check"
 	previousHosts      = "envoy.retry_host_predicates.previous_hosts"
@@ -33,7 +33,8 @@ const (
 	tlsSocket          = "envoy.transport_sockets.tls"
 	stdoutAccessLog    = "envoy.access_loggers.stdout"
 	httpOptions        = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	genericCredential  = "envoy.http.injected_credentials.generic"
+	dnsCluster         = "envoy.clusters.dns"
+	genericCredential  = "envoy.http.injected_credentials.generic" //nolint:gosec // a name, no credential
 	connectionMonitor  = "envoy.resource_monitors.global_downstream_max_connections"
 )
 

@@ -10,6 +10,8 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	dnscommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	injectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -23,7 +25,7 @@ import (
 // The names of the secrets of an XDSService, which its files hold.
 const (
 	trustSecret      = "xds-ca"
-	credentialSecret = "xds-credential"
+	credentialSecret = "xds-credential" //nolint:gosec // a name, no credential
 )
 
 // XDSService is the control plane in a cluster: reached by TLS 1.3, verified by
@@ -50,9 +52,9 @@ type XDSService struct {
 func (s *XDSService) check() error {
 	switch {
 	case s.Host == "" || s.ServerName == "":
-		return errors.New("Host and ServerName must be set")
+		return errors.New("its Host and ServerName must be set")
 	case s.Port < 1 || s.Port > 65535:
-		return fmt.Errorf("Port %d is not between 1 and 65535", s.Port)
+		return fmt.Errorf("its Port %d is not between 1 and 65535", s.Port)
 	}
 	for _, file := range []struct{ field, path string }{
 		{"TrustFile", s.TrustFile}, {"CredentialFile", s.CredentialFile},
@@ -138,19 +140,26 @@ func (s *XDSService) cluster() (*clusterv3.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	lookup, err := pack(&dnsv3.DnsCluster{
+		DnsLookupFamily: dnscommonv3.DnsLookupFamily_ALL,
+		DnsRefreshRate:  durationpb.New(5 * time.Second),
+		DnsFailureRefreshRate: &dnsv3.DnsCluster_RefreshRate{
+			BaseInterval: durationpb.New(250 * time.Millisecond),
+			MaxInterval:  durationpb.New(time.Second),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
 	socket, err := transportSocket(s.tls())
 	if err != nil {
 		return nil, err
 	}
 	return &clusterv3.Cluster{
-		Name:                 XDSCluster,
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS},
-		DnsLookupFamily:      clusterv3.Cluster_ALL,
-		DnsRefreshRate:       durationpb.New(5 * time.Second),
-		DnsFailureRefreshRate: &clusterv3.Cluster_RefreshRate{
-			BaseInterval: durationpb.New(250 * time.Millisecond),
-			MaxInterval:  durationpb.New(time.Second),
-		},
+		Name: XDSCluster,
+		ClusterDiscoveryType: &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
+			Name: dnsCluster, TypedConfig: lookup,
+		}},
 		ConnectTimeout:                durationpb.New(time.Second),
 		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptions: options},
 		LoadAssignment:                xdsEndpoint(socketAddress(s.Host, s.Port)),

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -135,11 +136,22 @@ func (f *Fleet) applyObject(ctx context.Context, gateway *model.Gateway, desired
 	if err := f.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), options...); err != nil {
 		return id.explain(err)
 	}
-	f.mu.Lock()
-	f.applied[id] = application{digest: digest, resourceVersion: applied.GetResourceVersion()}
-	f.mu.Unlock()
-	f.config.Log.Info("applied", "gateway", gateway.Key.String(), "object", id.String())
+	f.remember(id, application{digest: digest, resourceVersion: applied.GetResourceVersion()})
+	if !exists || applied.GetResourceVersion() != there.resourceVersion {
+		f.config.Log.Info("applied", "gateway", gateway.Key.String(), "object", id.String())
+	}
 	return nil
+}
+
+// remember keeps what was applied, and what the object looks like afterwards if
+// that was seen already; else see adds it.
+func (f *Fleet) remember(id object, last application) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if there := f.observed.live[id]; there.resourceVersion == last.resourceVersion {
+		last.print = there.print
+	}
+	f.applied[id] = last
 }
 
 // find is the object as it is now. Where the cache does not have it, there may
@@ -181,21 +193,20 @@ func (l live) admit(gateway *model.Gateway) error {
 }
 
 // unchanged says whether the object is as it was left after the same was
-// applied. The cluster itself writes its status, and a version of it that was
-// not seen yet is not known to be changed by anybody.
+// applied, but for what the cluster itself writes. As long as the version that
+// was left has not been seen, an older one says nothing.
 func (f *Fleet) unchanged(id object, digest string, there live) bool {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	last, known := f.applied[id]
+	f.mu.Unlock()
 	if !known || last.digest != digest {
 		return false
 	}
-	if there.resourceVersion == last.resourceVersion {
-		last.print = there.print
-		f.applied[id] = last
-		return true
+	if last.print != "" {
+		return last.print == there.print
 	}
-	return last.print == there.print
+	order, err := resourceversion.CompareResourceVersion(there.resourceVersion, last.resourceVersion)
+	return err == nil && order <= 0
 }
 
 // explain is an error that came of writing an object, in words for whoever reads

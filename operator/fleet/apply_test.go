@@ -46,7 +46,12 @@ func TestAGatewayGetsItsFleetOnceAndIsThenLeftAlone(t *testing.T) {
 	h.server.Forget()
 	h.fleet.Poke()
 	h.put(web())
-	change(h, named(&appsv1.Deployment{}).(*appsv1.Deployment), func(d *appsv1.Deployment) { d.Status.ReadyReplicas = 1 })
+	change(h, named(&appsv1.Deployment{}).(*appsv1.Deployment), func(d *appsv1.Deployment) {
+		d.Status.ReadyReplicas, d.Annotations = 1, map[string]string{revisionAnnotation: "1"}
+	})
+	change(h, named(&policyv1.PodDisruptionBudget{}).(*policyv1.PodDisruptionBudget), func(p *policyv1.PodDisruptionBudget) {
+		p.Status.DisruptionsAllowed = 1
+	})
 	change(h, named(&corev1.Service{}).(*corev1.Service), func(s *corev1.Service) {
 		s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
 	})
@@ -183,15 +188,11 @@ func TestAForeignObjectIsLeftAloneAndSaid(t *testing.T) {
 			Spec: corev1.ServiceSpec{ClusterIP: "10.0.0.1"},
 		},
 		"service/shop/backendtls-web exists and is controlled by Shop other": &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{
-				Labels:          map[string]string{LabelName: EnvoyName, LabelManagedBy: OperatorName, LabelGateway: "web"},
-				OwnerReferences: []metav1.OwnerReference{controlledBy("1", "example.com/v1", "Shop", "other")},
-			},
+			Labels:          map[string]string{LabelName: EnvoyName, LabelManagedBy: OperatorName, LabelGateway: "web"},
+			OwnerReferences: []metav1.OwnerReference{controlledBy("1", "example.com/v1", "Shop", "other")},
 		},
 		"service/shop/backendtls-web exists and is controlled by Gateway other": &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{
-				OwnerReferences: []metav1.OwnerReference{controlledBy("1", "gateway.networking.k8s.io/v1", "Gateway", "other")},
-			},
+			OwnerReferences: []metav1.OwnerReference{controlledBy("1", "gateway.networking.k8s.io/v1", "Gateway", "other")},
 		},
 	}
 	for _, fault := range slices.Sorted(maps.Keys(foreign)) {

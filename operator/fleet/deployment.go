@@ -21,7 +21,7 @@ import (
 // Where what an Envoy needs is in its container.
 const (
 	configDir   = "/etc/backendtls"
-	tokenDir    = "/var/run/secrets/backendtls/xds"
+	tokenDir    = "/var/run/secrets/backendtls/xds" //nolint:gosec // a name, no credential
 	tokenFile   = "token"
 	adminDir    = "/run/backendtls"
 	adminSocket = adminDir + "/admin.sock"
@@ -68,7 +68,7 @@ func (r *rendering) deployment(bootstrap string) (*appsv1.Deployment, error) {
 		return nil, err
 	}
 	return &appsv1.Deployment{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		APIVersion: "apps/v1", Kind: "Deployment",
 		ObjectMeta: r.meta(),
 		Spec: appsv1.DeploymentSpec{
 			Replicas: new(cmp.Or(r.gateway.Fleet.Replicas, defaultReplicas)),
@@ -110,7 +110,7 @@ func (r *rendering) podTemplate(bootstrap string, resources corev1.ResourceRequi
 	}
 	annotations[bootstrapAnnotation] = model.Digest(bootstrap)
 	return corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{Labels: labels(r.gateway), Annotations: annotations},
+		Labels: labels(r.gateway), Annotations: annotations,
 		Spec: corev1.PodSpec{
 			ServiceAccountName:            r.name,
 			AutomountServiceAccountToken:  new(false),
@@ -164,9 +164,9 @@ func (r *rendering) envoyContainer(resources corev1.ResourceRequirements) corev1
 		Resources:       resources,
 		SecurityContext: confined(),
 		ReadinessProbe: &corev1.Probe{
-			ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+			HTTPGet: &corev1.HTTPGetAction{
 				Path: "/ready", Port: intstr.FromInt32(r.gateway.ReadinessPort), Scheme: corev1.URISchemeHTTP,
-			}},
+			},
 			PeriodSeconds: 2, TimeoutSeconds: 2, SuccessThreshold: 1, FailureThreshold: 3,
 		},
 		Lifecycle: &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{
@@ -223,18 +223,18 @@ func confined() *corev1.SecurityContext {
 
 func (r *rendering) volumes() []corev1.Volume {
 	return []corev1.Volume{
-		{Name: configVolume, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: r.name},
-			DefaultMode:          new(int32(0o444)),
-		}}},
-		{Name: tokenVolume, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		{Name: configVolume, ConfigMap: &corev1.ConfigMapVolumeSource{
+			Name:        r.name,
+			DefaultMode: new(int32(0o444)),
+		}},
+		{Name: tokenVolume, Projected: &corev1.ProjectedVolumeSource{
 			DefaultMode: new(int32(0o440)),
 			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
 				Audience: XDSAudience, ExpirationSeconds: new(int64(tokenLifetime.Seconds())), Path: tokenFile,
 			}}},
-		}}},
-		{Name: adminVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-		{Name: drainVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+		}},
+		{Name: adminVolume, EmptyDir: &corev1.EmptyDirVolumeSource{}},
+		{Name: drainVolume, EmptyDir: &corev1.EmptyDirVolumeSource{}},
 	}
 }
 

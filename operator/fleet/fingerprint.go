@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,5 +24,11 @@ func fingerprint(found client.Object) string {
 			content = typed.ResourceVersion
 		}
 	}
-	return model.Digest(content, found.GetUID(), found.GetLabels(), found.GetAnnotations(), found.GetOwnerReferences())
+	annotations := map[string]string{}
+	maps.Copy(annotations, found.GetAnnotations())
+	delete(annotations, revisionAnnotation)
+	return model.Digest(content, found.GetUID(), found.GetLabels(), annotations, found.GetOwnerReferences())
 }
+
+// revisionAnnotation is where the Deployment controller counts.
+const revisionAnnotation = "deployment.kubernetes.io/revision"

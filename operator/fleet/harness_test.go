@@ -141,7 +141,7 @@ func (h *harness) writes() []string {
 
 func (h *harness) deployment() *appsv1.Deployment {
 	h.t.Helper()
-	found := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: webName.Namespace, Name: webName.Name}}
+	found := &appsv1.Deployment{Namespace: webName.Namespace, Name: webName.Name}
 	if !h.server.Get(found) {
 		return nil
 	}
@@ -159,10 +159,10 @@ func (h *harness) applied() {
 func (h *harness) replicaSet() *appsv1.ReplicaSet {
 	h.t.Helper()
 	deployment := h.deployment()
-	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
+	set := &appsv1.ReplicaSet{
 		Namespace: webName.Namespace, Name: webName.Name + "-1", Labels: deployment.Spec.Template.Labels, UID: "set-uid",
 		OwnerReferences: []metav1.OwnerReference{controlledBy(deployment.UID, "apps/v1", "Deployment", deployment.Name)},
-	}}
+	}
 	h.server.Put(set)
 	return set
 }
@@ -174,12 +174,10 @@ func controlledBy(uid types.UID, version, kind, name string) metav1.OwnerReferen
 // envoyPod is a pod of the ReplicaSet, which has not started.
 func envoyPod(set *appsv1.ReplicaSet, name string) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: set.Namespace, Name: name, UID: types.UID("uid-of-" + name), Labels: set.Labels,
-			OwnerReferences: []metav1.OwnerReference{controlledBy(set.UID, "apps/v1", "ReplicaSet", set.Name)},
-		},
-		Spec:   corev1.PodSpec{ServiceAccountName: webName.Name},
-		Status: corev1.PodStatus{Phase: corev1.PodPending},
+		Namespace: set.Namespace, Name: name, UID: types.UID("uid-of-" + name), Labels: set.Labels,
+		OwnerReferences: []metav1.OwnerReference{controlledBy(set.UID, "apps/v1", "ReplicaSet", set.Name)},
+		Spec:            corev1.PodSpec{ServiceAccountName: webName.Name},
+		Status:          corev1.PodStatus{Phase: corev1.PodPending},
 	}
 }
 

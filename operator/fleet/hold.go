@@ -4,7 +4,6 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/backendtls/backendtls/internal/envoy"
@@ -38,11 +37,9 @@ func (f *Fleet) hold(ctx context.Context, gateway *model.Gateway, settings Setti
 		// The rest is applied as it is: what is left out of an application is
 		// removed.
 		held := &corev1.ConfigMap{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: configMapKind.Kind},
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: config.Namespace, Name: config.Name, UID: config.UID, ResourceVersion: config.ResourceVersion,
-				Labels: config.Labels, Annotations: config.Annotations, OwnerReferences: config.OwnerReferences,
-			},
+			APIVersion: "v1", Kind: configMapKind.Kind,
+			Namespace: config.Namespace, Name: config.Name, UID: config.UID, ResourceVersion: config.ResourceVersion,
+			Labels: config.Labels, Annotations: config.Annotations, OwnerReferences: config.OwnerReferences,
 			Data: config.Data,
 		}
 		held.Data[trustFile] = string(trust)
@@ -57,8 +54,6 @@ func (f *Fleet) hold(ctx context.Context, gateway *model.Gateway, settings Setti
 		config.ResourceVersion = applied.GetResourceVersion()
 		f.config.Log.Info("applied", "gateway", gateway.Key.String(), "object", id.String())
 	}
-	f.mu.Lock()
-	f.applied[id] = application{digest: digest, resourceVersion: config.ResourceVersion}
-	f.mu.Unlock()
+	f.remember(id, application{digest: digest, resourceVersion: config.ResourceVersion})
 	return nil
 }

@@ -104,7 +104,7 @@ func (f *Fleet) confirm(ctx context.Context, claimed claim) error {
 	case !exists:
 		return fmt.Errorf("there is no Deployment %s of ours", id.name)
 	case !deployment.owned(gateway):
-		return fmt.Errorf("Deployment %s is not controlled by %s", id.name, gateway.Key)
+		return fmt.Errorf("%s is not controlled by %s", id, gateway.Key)
 	}
 	controller, err := f.controllerOf(ctx, gateway.Key.Namespace, set)
 	if err != nil {

@@ -138,7 +138,12 @@ func (f *Fleet) see(seen any, gone bool) {
 		delete(f.observed.live, id)
 		delete(f.applied, id)
 	} else {
-		f.observed.live[id] = describe(found)
+		now := describe(found)
+		f.observed.live[id] = now
+		if last, known := f.applied[id]; known && last.resourceVersion == now.resourceVersion {
+			last.print = now.print
+			f.applied[id] = last
+		}
 	}
 	changed := f.seeDetails(found, id, gone)
 	f.mu.Unlock()

@@ -121,7 +121,7 @@ func owner(gateway *model.Gateway) metav1.OwnerReference {
 
 func (r *rendering) serviceAccount() *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		APIVersion: "v1", Kind: "ServiceAccount",
 		ObjectMeta: r.meta(),
 		// The one token that an Envoy needs is projected, for the control plane alone.
 		AutomountServiceAccountToken: new(false),
@@ -132,7 +132,7 @@ func (r *rendering) serviceAccount() *corev1.ServiceAccount {
 const (
 	bootstrapFile  = "bootstrap.json"
 	trustFile      = "ca.json"
-	credentialFile = "credential.json"
+	credentialFile = "credential.json" //nolint:gosec // a name, no credential
 )
 
 func (r *rendering) configMap() (*corev1.ConfigMap, error) {
@@ -158,7 +158,7 @@ func (r *rendering) configMap() (*corev1.ConfigMap, error) {
 		return nil, fmt.Errorf("%s: %w", credentialFile, err)
 	}
 	return &corev1.ConfigMap{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		APIVersion: "v1", Kind: "ConfigMap",
 		ObjectMeta: r.meta(),
 		Data: map[string]string{
 			bootstrapFile: string(bootstrap), trustFile: string(trust), credentialFile: string(credential),

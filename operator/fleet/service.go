@@ -18,7 +18,7 @@ import (
 func (r *rendering) service() *corev1.Service {
 	wishes := &r.gateway.Fleet
 	service := &corev1.Service{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		APIVersion: "v1", Kind: "Service",
 		ObjectMeta: r.meta(),
 		Spec: corev1.ServiceSpec{
 			Type:     cmp.Or(corev1.ServiceType(wishes.ServiceType), defaultServiceType),
@@ -48,7 +48,7 @@ func (r *rendering) service() *corev1.Service {
 // number of replicas. Envoys that are not ready never hold a node up.
 func (r *rendering) disruptionBudget() *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
+		APIVersion: "policy/v1", Kind: "PodDisruptionBudget",
 		ObjectMeta: r.meta(),
 		Spec: policyv1.PodDisruptionBudgetSpec{
 			MaxUnavailable:             new(intstr.FromInt32(1)),
@@ -71,7 +71,7 @@ func (r *rendering) networkPolicy() *networkingv1.NetworkPolicy {
 		listening = append(listening, tcp(r.gateway.ReadinessPort))
 	}
 	return &networkingv1.NetworkPolicy{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
+		APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy",
 		ObjectMeta: r.meta(),
 		Spec: networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: selectorLabels(r.gateway.Key)},

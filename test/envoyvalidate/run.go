@@ -28,7 +28,7 @@ const patience = 20 * time.Second
 
 // Running is an Envoy that serves until the test ends.
 type Running struct {
-	admin  *http.Client
+	admin          *http.Client
 	stdout, stderr output
 }
 

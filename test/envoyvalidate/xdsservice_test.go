@@ -75,9 +75,8 @@ type controlPlane struct {
 	port   uint32
 	end    chan struct{}
 
-	mu       sync.Mutex
-	identity tls.Certificate
-	came     []string
+	mu   sync.Mutex
+	came []string
 }
 
 func (c *controlPlane) DeltaAggregatedResources(
