@@ -185,11 +185,11 @@ func (b Builder) clear(name string) error {
 }
 
 func (b Builder) compile(ctx context.Context, job job, out string) error {
-	flags := "-s -w"
+	flags := []string{"-s", "-w"}
 	for _, variable := range job.versions {
-		flags += " -X " + variable + "=" + job.version
+		flags = append(flags, "-X", variable+"="+job.version)
 	}
-	arguments := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", out + "/"}
+	arguments := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", strings.Join(flags, " "), "-o", out + "/"}
 	if job.tags != "" {
 		arguments = append(arguments, "-tags", job.tags)
 	}

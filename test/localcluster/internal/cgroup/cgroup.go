@@ -109,7 +109,7 @@ func delegate(directory string) error {
 	if err != nil {
 		return fmt.Errorf("controllers of a control group: %w", err)
 	}
-	for _, controller := range strings.Fields(string(content)) {
+	for controller := range strings.FieldsSeq(string(content)) {
 		file := filepath.Join(directory, "cgroup.subtree_control")
 		if err := os.WriteFile(file, []byte("+"+controller), 0o644); err != nil {
 			return fmt.Errorf("give the control groups below %s the controller %s: %w", directory, controller, err)
@@ -141,7 +141,7 @@ func (g Group) Processes() ([]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list processes: %w", err)
 		}
-		for _, field := range strings.Fields(string(content)) {
+		for field := range strings.FieldsSeq(string(content)) {
 			// Zero is a process of another process namespace.
 			if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
 				pids[pid] = true

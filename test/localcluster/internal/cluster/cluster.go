@@ -75,8 +75,11 @@ func (c *Cluster) Up(ctx context.Context, builder build.Builder, wanted *netip.P
 }
 
 func (c *Cluster) lock() (func(), error) {
-	if err := c.home.Check(); err != nil {
-		return nil, err
+	// What runs tells whose the directory is, should the files in it not do so.
+	if !c.group.Exists() && !c.link.Exists() {
+		if err := c.home.Check(); err != nil {
+			return nil, err
+		}
 	}
 	return c.home.Lock(func() { c.say("waiting for another command on this cluster to end") })
 }

@@ -116,9 +116,7 @@ func (g grant) create(ctx context.Context, client kubernetes.Interface) error {
 // dnsService has no selector: the name server is a process of the node.
 func dnsService(plan part.Plan) *corev1.Service {
 	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: dnsName, Labels: map[string]string{"k8s-app": dnsName, "kubernetes.io/name": "CoreDNS"},
-		},
+		Name: dnsName, Labels: map[string]string{"k8s-app": dnsName, "kubernetes.io/name": "CoreDNS"},
 		Spec: corev1.ServiceSpec{
 			ClusterIP: plan.DNS().String(),
 			Ports: []corev1.ServicePort{
@@ -131,7 +129,7 @@ func dnsService(plan part.Plan) *corev1.Service {
 
 func dnsEndpoints(plan part.Plan) *discoveryv1.EndpointSlice {
 	return &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: dnsName, Labels: map[string]string{discoveryv1.LabelServiceName: dnsName}},
+		Name: dnsName, Labels: map[string]string{discoveryv1.LabelServiceName: dnsName},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{plan.Node().String()}}},
 		Ports: []discoveryv1.EndpointPort{

@@ -161,7 +161,7 @@ func (h Home) Check() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s holds something else than a cluster: name another directory", h.Dir)
+	return fmt.Errorf("%s holds something else than a cluster: remove it, or name another directory", h.Dir)
 }
 
 // Clear removes everything in the directory but its lock. What the mount

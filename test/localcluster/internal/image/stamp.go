@@ -3,8 +3,10 @@ package image
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -17,11 +19,18 @@ func (s Spec) Current(out string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if _, err := os.Stat(out); err != nil {
+	recorded, err := os.ReadFile(out + stampFile)
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	recorded, err := os.ReadFile(out + stampFile)
-	return err == nil && string(recorded) == sum, nil
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Stat(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return string(recorded) == sum, err
 }
 
 // Stamp remembers what out was made of.

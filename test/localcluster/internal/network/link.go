@@ -31,7 +31,7 @@ func (l Link) peer() string { return l.Name + "n" }
 // that nothing on the host uses. The route to it is the claim that other
 // clusters see.
 func (l Link) Claim(wanted *netip.Prefix) (Addresses, error) {
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: l.Name}, PeerName: l.peer()}
+	pair := &netlink.Veth{Name: l.Name, PeerName: l.peer()}
 	if err := netlink.LinkAdd(pair); err != nil {
 		return Addresses{}, fmt.Errorf("make the link %s: %w", l.Name, err)
 	}

@@ -91,21 +91,22 @@ func (p *process) running() bool {
 	}
 }
 
-// signal sends to the part if it runs, and returns what is closed at its end.
+// errStopped is the error of a part that does not run.
+var errStopped = errors.New("does not run")
+
+// signal sends to the part and returns what is closed at its end; the error is
+// errStopped if it does not run.
 func (p *process) signal(signal unix.Signal) (<-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.running() {
-		return nil, nil
+		return nil, fmt.Errorf("%s %w", p.part.Name, errStopped)
 	}
 	if err := p.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return nil, fmt.Errorf("send %v to %s: %w", signal, p.part.Name, err)
 	}
-	switch signal {
-	case unix.SIGSTOP:
-		p.frozen = true
-	case unix.SIGCONT:
-		p.frozen = false
+	if signal == unix.SIGSTOP || signal == unix.SIGCONT {
+		p.frozen = signal == unix.SIGSTOP
 	}
 	return p.done, nil
 }
@@ -116,7 +117,10 @@ func (p *process) stop(ctx context.Context) error {
 		return err
 	}
 	done, err := p.signal(unix.SIGTERM)
-	if done == nil || err != nil {
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	select {
@@ -131,7 +135,10 @@ func (p *process) stop(ctx context.Context) error {
 // kill ends the part at once, as a crash would.
 func (p *process) kill() error {
 	done, err := p.signal(unix.SIGKILL)
-	if done != nil {
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	if err == nil {
 		<-done
 	}
 	return err
@@ -139,16 +146,15 @@ func (p *process) kill() error {
 
 // freeze lets the part hang: its connections stay open and nobody answers.
 func (p *process) freeze() error {
-	done, err := p.signal(unix.SIGSTOP)
-	if done == nil && err == nil {
-		return fmt.Errorf("%s does not run", p.part.Name)
-	}
+	_, err := p.signal(unix.SIGSTOP)
 	return err
 }
 
 func (p *process) thaw() error {
-	_, err := p.signal(unix.SIGCONT)
-	return err
+	if _, err := p.signal(unix.SIGCONT); err != nil && !errors.Is(err, errStopped) {
+		return err
+	}
+	return nil
 }
 
 // healthy waits until the part works.
@@ -196,6 +202,21 @@ type Status struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
+// checked is the status with the answer to whether the part works.
+func (p *process) checked(ctx context.Context) Status {
+	status := p.status()
+	if !status.Running {
+		return status
+	}
+	if err := p.check(ctx); err != nil {
+		status.Reason = err.Error()
+	} else {
+		status.Healthy = true
+	}
+	return status
+}
+
+// status is what is known without asking.
 func (p *process) status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -57,20 +57,11 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
 	statuses := make([]Status, len(s.processes))
 	var wait sync.WaitGroup
 	for i, process := range s.processes {
-		wait.Go(func() {
-			status := process.status()
-			if status.Running {
-				reason := process.check(r.Context())
-				status.Healthy = reason == nil
-				if reason != nil {
-					status.Reason = reason.Error()
-				}
-			}
-			statuses[i] = status
-		})
+		wait.Go(func() { statuses[i] = process.checked(ctx) })
 	}
 	wait.Wait()
 	w.Header().Set("Content-Type", "application/json")
