@@ -34,7 +34,13 @@ func newClusterDesk(t *testing.T) *clusterDesk {
 	t.Helper()
 	b := newDesk(t)
 	var objects []*unstructured.Unstructured
-	paths, err := filepath.Glob("desk/*.yaml")
+	put := func(object *unstructured.Unstructured) {
+		if object.GetNamespace() == "" && object.GetKind() != "GatewayClass" && object.GetKind() != "Namespace" {
+			object.SetNamespace("default")
+		}
+		objects = append(objects, object)
+	}
+	paths, err := filepath.Glob("desk/[a-z]*.*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,10 +54,17 @@ func newClusterDesk(t *testing.T) *clusterDesk {
 			if err := yaml.Unmarshal(content[document.Start:document.End], &object.Object); err != nil {
 				t.Fatalf("%s: %v", path, err)
 			}
-			if object.GetNamespace() == "" && object.GetKind() != "GatewayClass" && object.GetKind() != "Namespace" {
-				object.SetNamespace("default")
+			if !object.IsList() {
+				put(object)
+				continue
 			}
-			objects = append(objects, object)
+			items, err := object.ToList()
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			for i := range items.Items {
+				put(&items.Items[i])
+			}
 		}
 	}
 	roots := &unstructured.Unstructured{}
@@ -227,6 +240,15 @@ func TestARefusalByAdmissionComesBeforeTheQuestion(t *testing.T) {
 	}
 }
 
+func TestAWarningIsPrintedOnce(t *testing.T) {
+	d := newClusterDesk(t)
+	d.api.Warning = "this policy is watched"
+	code, _, stderr := d.cluster("pin svc/api --via direct --yes --wait 0")
+	if code != 0 || strings.Count(stderr, "warning: this policy is watched\n") != 1 {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
 func TestWithoutATerminalAClusterIsWrittenOnlyWithYes(t *testing.T) {
 	d := newClusterDesk(t)
 	for _, line := range []string{
@@ -278,6 +300,46 @@ func TestWhatNobodyMaySeeIsSaid(t *testing.T) {
 	}
 }
 
+// TestAGatewayIsKnownByTheStatusOfTheRoute to those who may not read what
+// belongs to the whole cluster.
+func TestAGatewayIsKnownByTheStatusOfTheRoute(t *testing.T) {
+	d := newClusterDesk(t)
+	d.api.Allow = func(_, resource, _, _ string) bool { return resource != "gatewayclasses" }
+	const line = "pin svc/api --via direct --yes --wait 0"
+	code, _, stderr := d.cluster(line)
+	if code != 1 || !strings.Contains(stderr, "whose GatewayClass is not known (gatewayclasses") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	d.api.SetStatus("httproutes", "default", "api", map[string]any{"parents": []any{map[string]any{
+		"controllerName": "example.com/other", "parentRef": map[string]any{"name": "web"}, "conditions": []any{},
+	}}})
+	if code, _, stderr = d.cluster(line); code != 1 {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	d.api.SetStatus("httproutes", "default", "api", map[string]any{"parents": []any{map[string]any{
+		"controllerName": "backendtls.dev/gateway-controller", "parentRef": map[string]any{"name": "web"},
+		"conditions": []any{},
+	}}})
+	if code, _, stderr = d.cluster(line); code != 0 || !strings.Contains(stderr, "What gateway/web will do") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+// TestABundleAloneIsNothingThatStatusSpeaksOf: the policy stays at its
+// generation.
+func TestABundleAloneIsNothingThatStatusSpeaksOf(t *testing.T) {
+	d := newClusterDesk(t)
+	if code, _, stderr := d.cluster("pin svc/api --form leaf --via direct --yes --wait 0"); code != 0 {
+		t.Fatal(stderr)
+	}
+	d.serve(d.identity("other"), "10.1.0.1:8443", "10.1.0.2:8443")
+	d.operate("api", programmed, "default/web")
+	code, _, stderr := d.cluster("pin svc/api --form leaf --via direct --yes --replace")
+	if code != 0 || !strings.Contains(stderr, "its status does not say when the Envoys have") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
 // TestArgoCDIsNamedBeforeItsKeyIsTaken, with the manifest for where it looks.
 func TestArgoCDIsNamedBeforeItsKeyIsTaken(t *testing.T) {
 	d := newClusterDesk(t)
@@ -323,8 +385,10 @@ func TestWhatTheEnvoysSay(t *testing.T) {
 		{"every Envoy acknowledged", programmed, 0, "gateway/web: 2 of 2 Envoys acknowledged the policy\n"},
 		{"one Envoy is silent", pending, 1, "written, but gateway/web does not say within 1s that it is in force (--wait): " +
 			"1 of 2 Envoys acknowledged the policy; waiting for web-b"},
-		{"status is about the generation before", func(generation int64) []any { return programmed(generation - 1) }, 1,
-			"its operator has not spoken of generation 2 yet"},
+		{
+			"status is about the generation before", func(generation int64) []any { return programmed(generation - 1) }, 1,
+			"its operator has not spoken of generation 2 yet",
+		},
 		{"an Envoy refused", func(generation int64) []any {
 			return []any{
 				condition("Accepted", "True", "Accepted", "", generation),

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -12,10 +13,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/backendtls/backendtls/plugin/command"
 )
@@ -37,6 +41,11 @@ func verbs() []func(command.Options) *cobra.Command {
 // Execute runs the program, built as the version, and returns its exit code. The
 // first Ctrl-C cancels what is under way; a second one ends the program at once.
 func Execute(version string) int {
+	// Libraries log for the authors of controllers. What concerns the person at
+	// the terminal comes as errors and warnings of the verbs.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	ctrllog.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
@@ -118,7 +127,7 @@ operator keeps in DIR/.backendtls, and contacts no cluster.`,
 	root.SetUsageTemplate(usageTemplate(root))
 	options.Config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = !slices.Contains(shownFlags, flag.Name) })
-	options.API = command.NewAPI(options.Config, root.PersistentFlags(), options.Now)
+	options.API = command.NewAPI(options, root.PersistentFlags())
 	for _, verb := range verbs() {
 		root.AddCommand(verb(options))
 	}

@@ -2,6 +2,7 @@ package apiservertest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,10 +30,24 @@ type Server struct {
 	Admit func(*unstructured.Unstructured) error
 	// Allow, if not nil, says whether a request is authorized.
 	Allow func(verb, resource, namespace, name string) bool
+	// Unserved are resources whose CRDs are not installed, as RESOURCE or
+	// RESOURCE/VERSION.
+	Unserved []string
+	// Older are other versions that resources are served in too, as
+	// RESOURCE/VERSION.
+	Older []string
+	// Page, if not 0, is the most that one answer to a list holds, whatever the
+	// limit; Expire has the first continuation end in 410 Gone.
+	Page   int
+	Expire bool
+	// Forward, if not nil, answers pods/portforward.
+	Forward http.Handler
 	// Before, if not nil, runs before a request is looked at.
 	Before func(Request)
 	// Undated leaves the Date away.
 	Undated bool
+	// Warning, if not empty, comes with every answer.
+	Warning string
 
 	lock     sync.Mutex
 	version  int
@@ -157,9 +172,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Date"] = nil
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if s.Warning != "" {
+		w.Header().Set("Warning", fmt.Sprintf("299 - %q", s.Warning))
+	}
+	if s.Forward != nil && strings.HasSuffix(r.URL.Path, "/portforward") {
+		s.forward(w, r)
+		return
+	}
 	request, at, served, err := read(r)
+	if err == nil && !s.serves(request.Resource, strings.Split(r.URL.Path, "/")) {
+		err = errors.New("not installed")
+	}
 	if err != nil {
-		fail(w, apierrors.NewNotFound(schema.GroupResource{Resource: r.URL.Path}, ""))
+		http.NotFound(w, r)
 		return
 	}
 	if s.Before != nil {
@@ -172,7 +197,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		fail(w, forbidden(request, at))
 		return
 	}
-	object, err := s.answer(request, at, served)
+	object, err := s.answer(r, request, at, served)
 	if err != nil {
 		fail(w, err)
 		return
@@ -183,7 +208,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(object)
 }
 
-func (s *Server) answer(request Request, at key, served resource) (any, error) {
+func (s *Server) answer(r *http.Request, request Request, at key, served resource) (any, error) {
 	switch request.Verb {
 	case "get":
 		live, found := s.objects[at]
@@ -192,24 +217,11 @@ func (s *Server) answer(request Request, at key, served resource) (any, error) {
 		}
 		return live.Object, nil
 	case "list":
-		return s.list(at, served), nil
+		return s.list(r, at, served)
 	case "create", "patch":
 		return s.write(request, at, served)
 	default:
 		return nil, apierrors.NewMethodNotSupported(schema.GroupResource{Resource: at.resource}, request.Verb)
-	}
-}
-
-func (s *Server) list(at key, served resource) any {
-	items := []any{}
-	for each, live := range s.objects {
-		if each.group == at.group && each.resource == at.resource && (at.namespace == "" || at.namespace == each.namespace) {
-			items = append(items, live.DeepCopy().Object)
-		}
-	}
-	return map[string]any{
-		"apiVersion": served.gvk().GroupVersion().String(), "kind": served.kind + "List",
-		"metadata": map[string]any{"resourceVersion": fmt.Sprint(s.version)}, "items": items,
 	}
 }
 

@@ -28,6 +28,12 @@ const (
 // force: an error says for which Gateways that is not so.
 func (o *Options) await(ctx context.Context, d *draft, m *inCluster, wait time.Duration) error {
 	expected := d.gateways()
+	if !m.policy.Changes() {
+		// Status speaks of generations of the policy, and this is the one before.
+		o.note("btlspolicy/%s is as it was, so its status does not say when the Envoys have what is now in configmap/%s.",
+			d.policy.Name, edit.ConfigMapName(d.policy.Name))
+		return nil
+	}
 	if wait == 0 || len(expected) == 0 && len(edit.Reporting(d.after)) == 0 {
 		return nil
 	}
@@ -99,7 +105,7 @@ func (d *draft) gateways() []gwapi.Key {
 	for _, port := range d.ports {
 		next, _ := d.next.Port(port.Key())
 		for _, path := range next.Paths {
-			if path.Ours && !slices.Contains(list, path.Gateway) {
+			if (path.Ours || claimed(d.next, path)) && !slices.Contains(list, path.Gateway) {
 				list = append(list, path.Gateway)
 			}
 		}

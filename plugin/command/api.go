@@ -33,6 +33,7 @@ type API struct {
 	flags *genericclioptions.ConfigFlags
 	given *pflag.FlagSet
 	now   func() time.Time
+	warn  func(format string, args ...any)
 
 	lock   sync.Mutex
 	config *rest.Config
@@ -43,9 +44,10 @@ type API struct {
 }
 
 // NewAPI reads the flags of cli-runtime, which are in the set, when it is first
-// used. Now is this machine's clock.
-func NewAPI(flags *genericclioptions.ConfigFlags, given *pflag.FlagSet, now func() time.Time) *API {
-	return &API{flags: flags, given: given, now: now}
+// used. What the API server, or an admission policy, warns about goes to the
+// options' stderr.
+func NewAPI(options Options, given *pflag.FlagSet) *API {
+	return &API{flags: options.Config, given: given, now: options.Now, warn: options.Warn}
 }
 
 // RESTConfig is how to speak to the API server.
@@ -64,6 +66,7 @@ func (a *API) RESTConfig() (*rest.Config, error) {
 	}
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst, config.UserAgent = requestsPerSecond, requestBurst, userAgent
+	config.WarningHandler = &warnings{say: a.warn}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &clockReader{next: next, api: a} })
 	a.config = config
 	return config, nil
@@ -143,6 +146,9 @@ type clockReader struct {
 	next http.RoundTripper
 	api  *API
 }
+
+// WrappedRoundTripper is the transport below, for whoever cancels requests.
+func (r *clockReader) WrappedRoundTripper() http.RoundTripper { return r.next }
 
 // RoundTrip passes the request on.
 func (r *clockReader) RoundTrip(request *http.Request) (*http.Response, error) {

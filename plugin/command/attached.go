@@ -24,22 +24,48 @@ func (s *subject) attached(allowUnattached bool, portable string) error {
 	}
 	for _, port := range s.ports {
 		for _, path := range port.Paths {
-			if !path.Ours && path.Controller != "" {
+			if controller := s.world.ControllerOf(path); controller != "" && controller != gwapi.ControllerName {
 				return fmt.Errorf("%s is reached through %s (%s), which ignores backendtls.dev options. Portable: %s",
-					serviceName(port), gateway(path), path.Controller, portable)
+					serviceName(port), gateway(path), controller, portable)
 			}
 		}
 	}
+	return s.known(allowUnattached, portable)
+}
+
+// known refuses a Gateway of which nobody knows whose it is.
+func (s *subject) known(allowUnattached bool, portable string) error {
 	for _, port := range s.ports {
-		i := slices.IndexFunc(port.Paths, func(path model.Path) bool { return !path.Ours })
-		if i >= 0 && !allowUnattached {
-			return fmt.Errorf("%s is reached through %s, whose GatewayClass is not %s: "+
-				"it counts as another controller's, which ignores backendtls.dev options. "+
-				"Portable: %s. --allow-unattached writes the options all the same",
-				serviceName(port), gateway(port.Paths[i]), s.there(), portable)
+		for _, path := range port.Paths {
+			switch {
+			case path.Ours:
+			case claimed(s.world, path):
+				s.doubt(port, path)
+			case !allowUnattached:
+				return fmt.Errorf("%s is reached through %s, whose GatewayClass is not %s: "+
+					"it counts as another controller's, which ignores backendtls.dev options. "+
+					"Portable: %s. --allow-unattached writes the options all the same",
+					serviceName(port), gateway(path), s.there(), portable)
+			}
 		}
 	}
 	return nil
+}
+
+// claimed says whether a Gateway is known as ours although its GatewayClass could
+// not be read: by what our operator wrote in the status of the route.
+func claimed(world *collect.World, path model.Path) bool {
+	return path.Controller == "" && world.ControllerOf(path) == gwapi.ControllerName
+}
+
+// doubt notes that the operator serves a Gateway, and that nothing more is known
+// of it.
+func (s *subject) doubt(port collect.Port, path model.Path) {
+	doubt := fmt.Sprintf("What %s will do for %s cannot be foretold: its GatewayClass is not %s. "+
+		"Its status will tell once this is written.", gateway(path), service(port), s.there())
+	if !slices.Contains(s.unknown, doubt) {
+		s.unknown = append(s.unknown, doubt)
+	}
 }
 
 // hidden says what may lead to the Service and could not be read, "" if

@@ -47,7 +47,7 @@ once. An endpoint that does not answer makes the exit code 1.`,
 			if err := o.validate(args); err != nil {
 				return err
 			}
-			return o.run(cmd.Context(), cmd, args)
+			return o.run(cmd.Context(), args)
 		},
 	}
 	o.AddFileFlag(cmd)
@@ -64,8 +64,8 @@ func (o *fetchOptions) validate(args []string) error {
 	return errors.Join(o.choose.Validate(args), o.output.Validate(), o.probe.Validate())
 }
 
-func (o *fetchOptions) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	world, err := o.world(cmd, o.choose.AllNamespaces)
+func (o *fetchOptions) run(ctx context.Context, args []string) error {
+	world, err := o.world(ctx, o.choose.AllNamespaces)
 	if err != nil {
 		return err
 	}

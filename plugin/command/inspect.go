@@ -65,7 +65,7 @@ the files as they are now follows where it differs.`,
 			if err := o.validate(args); err != nil {
 				return err
 			}
-			return o.run(cmd.Context(), cmd)
+			return o.run(cmd.Context())
 		},
 	}
 	o.AddFileFlag(cmd)
@@ -95,8 +95,8 @@ func (o *inspectOptions) validate(args []string) error {
 	return errors.Join(o.choose.Validate(args), o.output.Validate(), o.probe.Validate())
 }
 
-func (o *inspectOptions) run(ctx context.Context, cmd *cobra.Command) error {
-	world, err := o.world(cmd, o.choose.AllNamespaces)
+func (o *inspectOptions) run(ctx context.Context) error {
+	world, err := o.world(ctx, o.choose.AllNamespaces)
 	if err != nil {
 		return err
 	}

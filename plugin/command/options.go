@@ -52,15 +52,15 @@ func (o *Options) AddFileFlag(cmd *cobra.Command) {
 
 // World reads the files of -f, or else the cluster, and says on stderr what is
 // wrong with them. A cluster is read as far as the namespace needs it.
-func (o *Options) World(cmd *cobra.Command) (*collect.World, error) { return o.world(cmd, false) }
+func (o *Options) World(ctx context.Context) (*collect.World, error) { return o.world(ctx, false) }
 
 // world is World, of every namespace where all is set.
-func (o *Options) world(cmd *cobra.Command, all bool) (*collect.World, error) {
+func (o *Options) world(ctx context.Context, all bool) (*collect.World, error) {
 	if o.Filename == "" {
 		if o.State != "" {
 			return nil, errors.New("--state is about files: it needs -f DIR, a cluster keeps status in its objects")
 		}
-		return o.cluster(cmd.Context(), all)
+		return o.cluster(ctx, all)
 	}
 	world, err := collect.Files(o.Filename, o.State, o.Now())
 	if err != nil {

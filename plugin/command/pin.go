@@ -87,10 +87,11 @@ Rights, beside those of fetch: ` + rightsToCreate + `; ` + rightsToBundle + `.`,
 		Args:              oneTarget,
 		ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(o.write.Validate(o.Filename), o.probe.Validate(), edit.CheckForm(edit.Form(o.form))); err != nil {
+			form := edit.CheckForm(edit.Form(o.form))
+			if err := errors.Join(o.write.Validate(o.Filename), o.probe.Validate(), form); err != nil {
 				return err
 			}
-			return o.run(cmd.Context(), cmd, args[0])
+			return o.run(cmd.Context(), args[0])
 		},
 	}
 	o.AddFileFlag(cmd)
@@ -118,12 +119,12 @@ func oneTarget(_ *cobra.Command, args []string) error {
 	}
 }
 
-func (o *pinOptions) run(ctx context.Context, cmd *cobra.Command, arg string) error {
+func (o *pinOptions) run(ctx context.Context, arg string) error {
 	next, err := readNext(o.next)
 	if err != nil {
 		return err
 	}
-	s, err := o.subject(cmd, arg)
+	s, err := o.subject(ctx, arg)
 	if err != nil {
 		return err
 	}

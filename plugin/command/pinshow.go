@@ -146,7 +146,8 @@ func (o *pinOptions) advise(shown *view.Change, s *subject, d *draft, pinning ed
 		shown.Say("configmap/%s is not used any more and can be removed.", configMap.Name)
 	}
 	if d.created && !s.world.Live() && s.world.Directory() != s.world.Source {
-		shown.Say("With -f %s nobody reads %s: use -f %s from now on.", s.world.Source, d.medium.written(), s.world.Directory())
+		shown.Say("With -f %s nobody reads %s: use -f %s from now on.",
+			s.world.Source, d.medium.written(), s.world.Directory())
 	}
 	if ports := s.exposed(); len(ports) > 0 {
 		place, here := serviceName(s.port), "in a cluster this patch does that"

@@ -41,7 +41,7 @@ Rights, beside those of inspect: ` + rightsToChange + `.`,
 			if err := o.write.Validate(o.Filename); err != nil {
 				return err
 			}
-			return o.off(cmd.Context(), cmd, args[0])
+			return o.off(cmd.Context(), args[0])
 		},
 	}
 	o.AddFileFlag(cmd)
@@ -55,13 +55,13 @@ const offAttempts = 3
 
 // off ends the mode. What closes must not fail because of what somebody else is
 // doing: it looks again.
-func (o *skipOptions) off(ctx context.Context, cmd *cobra.Command, arg string) error {
+func (o *skipOptions) off(ctx context.Context, arg string) error {
 	reference, err := target.ParseTarget(arg)
 	if err != nil {
 		return err
 	}
 	for attempt := 1; ; attempt++ {
-		err := o.offOnce(ctx, cmd, reference)
+		err := o.offOnce(ctx, reference)
 		if !errors.Is(err, edit.ErrChanged) || attempt == offAttempts {
 			return err
 		}
@@ -69,8 +69,8 @@ func (o *skipOptions) off(ctx context.Context, cmd *cobra.Command, arg string) e
 	}
 }
 
-func (o *skipOptions) offOnce(ctx context.Context, cmd *cobra.Command, reference target.Reference) error {
-	world, err := o.World(cmd)
+func (o *skipOptions) offOnce(ctx context.Context, reference target.Reference) error {
+	world, err := o.World(ctx)
 	if err != nil {
 		return err
 	}

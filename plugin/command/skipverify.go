@@ -93,7 +93,7 @@ Rights, beside those of inspect: ` + rightsToCreate + `.`,
 			if err := o.write.Validate(o.Filename); err != nil {
 				return err
 			}
-			return o.on(cmd.Context(), cmd, args[0])
+			return o.on(cmd.Context(), args[0])
 		},
 	}
 	o.AddFileFlag(cmd)
@@ -107,7 +107,7 @@ Rights, beside those of inspect: ` + rightsToCreate + `.`,
 	return cmd
 }
 
-func (o *skipOptions) on(ctx context.Context, cmd *cobra.Command, arg string) error {
+func (o *skipOptions) on(ctx context.Context, arg string) error {
 	mode, known := onlyModes[o.only]
 	if !known {
 		return fmt.Errorf("--only is %q: want expiry or name", o.only)
@@ -115,7 +115,7 @@ func (o *skipOptions) on(ctx context.Context, cmd *cobra.Command, arg string) er
 	if o.duration == 0 {
 		return errors.New("--for is missing: say how long, such as --for 2h")
 	}
-	s, err := o.subject(cmd, arg)
+	s, err := o.subject(ctx, arg)
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,13 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -28,15 +28,17 @@ type subject struct {
 	// and every other one that it decides and a route leads to. What is pinned
 	// for one of them holds for all of them.
 	ports []collect.Port
+	// unknown says what cannot be foretold, for lack of rights.
+	unknown []string
 }
 
 // subject finds what a TARGET means.
-func (o *Options) subject(cmd *cobra.Command, arg string) (*subject, error) {
+func (o *Options) subject(ctx context.Context, arg string) (*subject, error) {
 	reference, err := target.ParseTarget(arg)
 	if err != nil {
 		return nil, err
 	}
-	world, err := o.World(cmd)
+	world, err := o.World(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +192,7 @@ func service(port collect.Port) string {
 // draft is a change of the policy that decides, or of a new one.
 func (s *subject) draft(create edit.Create) (*draft, error) {
 	if s.policy != nil {
-		return &draft{world: s.world, policy: s.policy, ports: s.ports}, nil
+		return &draft{world: s.world, policy: s.policy, ports: s.ports, unknown: s.unknown}, nil
 	}
 	object, found := s.world.Snapshot.Services.Get(s.port.Service.NamespacedName())
 	if !found {
@@ -209,7 +211,7 @@ func (s *subject) draft(create edit.Create) (*draft, error) {
 	if places := s.world.Set.Places(policyKey(policy)); len(places) > 0 {
 		where = " in " + places[0].Place()
 	} else if _, exists := s.world.Snapshot.TLSPolicies.Get(policyKey(policy).NamespacedName()); !exists {
-		return &draft{world: s.world, policy: policy, ports: s.ports, created: true}, nil
+		return &draft{world: s.world, policy: policy, ports: s.ports, created: true, unknown: s.unknown}, nil
 	}
 	return nil, fmt.Errorf("btlspolicy/%s exists%s and does not decide about %s: choose another --policy-name",
 		policy.Name, where, service(s.port))

@@ -58,7 +58,7 @@ Rights, beside those of fetch: ` + rightsToChange + `.`,
 			if err := errors.Join(o.write.Validate(o.Filename), o.probe.Validate()); err != nil {
 				return err
 			}
-			return o.run(cmd.Context(), cmd, args[0], args[1:])
+			return o.run(cmd.Context(), args[0], args[1:])
 		},
 	}
 	o.AddFileFlag(cmd)
@@ -68,12 +68,12 @@ Rights, beside those of fetch: ` + rightsToChange + `.`,
 	return cmd
 }
 
-func (o *unpinOptions) run(ctx context.Context, cmd *cobra.Command, arg string, drop []string) error {
+func (o *unpinOptions) run(ctx context.Context, arg string, drop []string) error {
 	pins, err := parsePins(drop)
 	if err != nil {
 		return err
 	}
-	s, err := o.subject(cmd, arg)
+	s, err := o.subject(ctx, arg)
 	if err != nil {
 		return err
 	}
@@ -129,6 +129,10 @@ func parsePins(args []string) ([]pin.Pin, error) {
 // foresee says whether the endpoints would pass the changed policy. It
 // forbids nothing: going back to a CA may be the first step of getting there.
 func (o *unpinOptions) foresee(ctx context.Context, shown *view.Change, d *draft) error {
+	if next, found := d.next.Port(d.ports[0].Key()); found && unseen(next.Strict) {
+		shown.Say("Whether the endpoints would pass the changed policy cannot be foretold: %s", d.plain(next.Strict.Fault))
+		return nil
+	}
 	if _, fault := d.enforced(d.ports[0]); fault != "" {
 		shown.Say("The changed policy would be refused, and every request answered 500: %s", fault)
 		return nil

@@ -53,7 +53,7 @@ can be reached, there is no target, or the command line or a file is wrong.`,
 			if err := o.validate(args); err != nil {
 				return judging(err)
 			}
-			return judging(o.run(cmd.Context(), cmd, args))
+			return judging(o.run(cmd.Context(), args))
 		},
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -71,8 +71,8 @@ func (o *verifyOptions) validate(args []string) error {
 	return errors.Join(o.choose.Validate(args), o.output.Validate(), o.probe.Validate())
 }
 
-func (o *verifyOptions) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	world, err := o.world(cmd, o.choose.AllNamespaces)
+func (o *verifyOptions) run(ctx context.Context, args []string) error {
+	world, err := o.world(ctx, o.choose.AllNamespaces)
 	if err != nil {
 		return err
 	}

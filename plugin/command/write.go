@@ -52,7 +52,8 @@ const (
 // AddTo adds the flags.
 func (f *WriteFlags) AddTo(cmd *cobra.Command) {
 	f.flags = cmd.Flags()
-	f.flags.BoolVar(&f.Write, "write", false, "With -f: edit the files in place, after asking (default: print the manifest)")
+	f.flags.BoolVar(&f.Write, "write", false,
+		"With -f: edit the files in place, after asking (default: print the manifest)")
 	f.flags.BoolVarP(&f.Yes, "yes", "y", false, "Do not ask")
 	f.flags.StringVar(&f.DryRun, "dry-run", dryRunNone, "none; client: show what would change and write nothing; server: "+
 		"let the API server say what it would store")
