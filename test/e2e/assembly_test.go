@@ -150,21 +150,20 @@ func (a *assembly) start(sink func(loop.StatusSink) loop.StatusSink, socket stri
 	}
 	site := snapshot.Site{Standalone: true}
 	paths := endpoints.New(site, a.server)
-	source, err := files.Open(files.Config{Dir: w.dir, Log: log, Now: time.Now, Endpoints: paths})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	source, writer, parts := w.source(log, paths)
 	batches := loop.New(loop.Config{
-		Source: source, Status: sink(source), Fleet: l, Publisher: publishes{a.server}, Endpoints: paths,
+		Source: source, Status: sink(writer), Fleet: l, Publisher: publishes{a.server}, Endpoints: paths,
 		Site: site, Log: log,
 	})
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	var rooms sync.WaitGroup
-	rooms.Go(func() {
-		if err := source.Run(ctx); err != nil {
-			w.t.Error(err)
-		}
-	})
+	for _, part := range parts {
+		rooms.Go(func() {
+			if err := part(ctx); err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
 	rooms.Go(func() { batches.Run(ctx) })
 	rooms.Go(func() { _ = a.server.Serve(listener) })
 	a.end = sync.OnceFunc(func() {
@@ -173,6 +172,21 @@ func (a *assembly) start(sink func(loop.StatusSink) loop.StatusSink, socket stri
 		rooms.Wait()
 	})
 	w.t.Cleanup(a.end)
+}
+
+// source is where the objects come from and statuses go, and what runs for it.
+func (w *world) source(
+	log *slog.Logger, paths *endpoints.Endpoints,
+) (loop.Source, loop.StatusSink, []func(context.Context) error) {
+	w.t.Helper()
+	if w.api != nil {
+		return w.informers(log, paths)
+	}
+	source, err := files.Open(files.Config{Dir: w.dir, Log: log, Now: time.Now, Endpoints: paths})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return source, source, []func(context.Context) error{source.Run}
 }
 
 // run starts the Envoy, and ends it with the test.

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/backendtls/backendtls/operator"
+	"github.com/backendtls/backendtls/operator/apitest"
 )
 
 // patience is how long anything may take that has no deadline of its own.
@@ -38,6 +39,8 @@ type world struct {
 	access  *record
 	stop    context.CancelFunc
 	ended   chan error
+	// api is where the manifests go instead of dir, nil for dir.
+	api *apitest.Server
 }
 
 // record keeps what was written, for failures and for the access log.
@@ -118,6 +121,10 @@ func tail(text string, n int) string {
 // write puts a manifest in place, by rename.
 func (w *world) write(name, content string) {
 	w.t.Helper()
+	if w.api != nil {
+		w.apply(content)
+		return
+	}
 	temporary := filepath.Join(w.dir, "."+name)
 	if err := os.WriteFile(temporary, []byte(content), 0o600); err != nil {
 		w.t.Fatal(err)
@@ -160,6 +167,9 @@ const allowAll = `{backendTLS: {allowedModes: [InsecureAllowExpired, InsecureSki
 
 // status is the status file of an object; ok is false while there is none.
 func readStatus[T any](w *world, kind, name string) (status T, generation int64, ok bool) {
+	if w.api != nil {
+		return storedStatus[T](w, kind, name)
+	}
 	content, err := os.ReadFile(filepath.Join(w.dir, ".backendtls", "status", kind+".default."+name+".yaml"))
 	if err != nil {
 		return status, 0, false

@@ -74,6 +74,84 @@ func (w *world) claim() claim {
 	return c
 }
 
+// truth holds what status claimed against what clients got, while a policy
+// changes between strict and skip.
+type truth struct {
+	w       *world
+	traffic *traffic
+	claims  func() []claim
+	changes []change
+}
+
+// change is when a mode was written and when it was taken out again.
+type change struct{ loose, strict time.Time }
+
+// observe begins to sample status and to send requests.
+func (w *world) observe(host string) *truth {
+	w.t.Helper()
+	return &truth{w: w, claims: w.watch(w.t.Context()), traffic: w.traffic(host)}
+}
+
+// loosen waits until clients get 200.
+func (h *truth) loosen(write func()) {
+	h.w.t.Helper()
+	h.changes = append(h.changes, change{loose: time.Now()})
+	write()
+	h.traffic.both(h.w, time.Now(), http.StatusOK)
+}
+
+// tighten waits until clients get 503 and status says so.
+func (h *truth) tighten(write func()) {
+	h.w.t.Helper()
+	h.changes[len(h.changes)-1].strict = time.Now()
+	write()
+	h.traffic.both(h.w, time.Now(), http.StatusServiceUnavailable)
+	h.w.eventually("SecurityDegraded=False again", func() bool {
+		return h.w.policyCondition("api", "SecurityDegraded").Status == "False"
+	})
+}
+
+// tightening says whether the newest change before t was to strict.
+func (h *truth) tightening(t time.Time) bool {
+	strict := true
+	for _, c := range h.changes {
+		if t.After(c.loose) {
+			strict = t.After(c.strict)
+		}
+	}
+	return strict
+}
+
+// judge compares every claim with every answer within its span. Odd generations
+// are strict, even ones skip verification.
+func (h *truth) judge() {
+	t := h.w.t
+	t.Helper()
+	h.traffic.end()
+	all := h.traffic.since(time.Time{})
+	for _, c := range h.claims() {
+		for _, a := range all {
+			if !a.sent.After(c.from) || !a.answered.Before(c.to) {
+				continue
+			}
+			// That Envoy may be stricter than status says while it is tightened is
+			// meant.
+			strict := c.generation%2 == 1
+			if c.programmed && strict == (a.status == http.StatusOK) && (strict || !h.tightening(a.sent)) {
+				t.Errorf("an answer of %d, %s into a span of %s in which generation %d was Programmed",
+					a.status, a.sent.Sub(c.from), c.to.Sub(c.from), c.generation)
+			}
+			if a.status == http.StatusOK && c.degraded == "False" {
+				t.Errorf("an unverified answer %s into a span of %s in which SecurityDegraded was False",
+					a.sent.Sub(c.from), c.to.Sub(c.from))
+			}
+		}
+	}
+	if len(h.claims()) < 2*len(h.changes) {
+		t.Errorf("only %d different claims were seen in %d changes there and back", len(h.claims()), len(h.changes))
+	}
+}
+
 // TestStatusTellsTheTruthAtEveryMoment switches between strict and skip under
 // traffic. Only a mode admits the backend, so every 200 is an unverified
 // answer: no request that was sent and answered within a span in which status
@@ -85,54 +163,12 @@ func TestStatusTellsTheTruthAtEveryMoment(t *testing.T) {
 	w.eventually("503 at first", func() bool {
 		return w.programmed("api") && w.get("api.test") == http.StatusServiceUnavailable
 	})
-	claims := w.watch(t.Context())
-	tr := w.traffic("api.test")
-	type change struct{ loose, strict time.Time }
-	changes := make([]change, 5)
-	for i := range changes {
-		changes[i].loose = time.Now()
-		w.write("policy.yaml", policy("api", f.trusted, f.mode("InsecureSkipVerification")))
-		tr.both(w, time.Now(), http.StatusOK)
-		changes[i].strict = time.Now()
-		w.write("policy.yaml", policy("api", f.trusted, nil))
-		tr.both(w, time.Now(), http.StatusServiceUnavailable)
-		w.eventually("SecurityDegraded=False again", func() bool {
-			return w.policyCondition("api", "SecurityDegraded").Status == "False"
-		})
+	truth := w.observe("api.test")
+	for range 5 {
+		truth.loosen(func() { w.write("policy.yaml", policy("api", f.trusted, f.mode("InsecureSkipVerification"))) })
+		truth.tighten(func() { w.write("policy.yaml", policy("api", f.trusted, nil)) })
 	}
-	tr.end()
-	// tightening says whether the newest change before t was to strict.
-	tightening := func(t time.Time) bool {
-		strict := true
-		for _, c := range changes {
-			if t.After(c.loose) {
-				strict = t.After(c.strict)
-			}
-		}
-		return strict
-	}
-	all := tr.since(time.Time{})
-	for _, c := range claims() {
-		for _, a := range all {
-			if !a.sent.After(c.from) || !a.answered.Before(c.to) {
-				continue
-			}
-			// Odd generations are strict, even ones skip verification. That Envoy
-			// may be stricter than status says while it is tightened is meant.
-			strict := c.generation%2 == 1
-			if c.programmed && strict == (a.status == http.StatusOK) && (strict || !tightening(a.sent)) {
-				t.Errorf("an answer of %d, %s into a span of %s in which generation %d was Programmed",
-					a.status, a.sent.Sub(c.from), c.to.Sub(c.from), c.generation)
-			}
-			if a.status == http.StatusOK && c.degraded == "False" {
-				t.Errorf("an unverified answer %s into a span of %s in which SecurityDegraded was False",
-					a.sent.Sub(c.from), c.to.Sub(c.from))
-			}
-		}
-	}
-	if len(claims()) < 10 {
-		t.Errorf("only %d different claims were seen in ten changes", len(claims()))
-	}
+	truth.judge()
 }
 
 // TestNothingIsLoosenedBeforeStatusSaysSo holds statuses back.
