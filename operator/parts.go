@@ -23,9 +23,20 @@ func (r *rooms) parts() map[string]func(context.Context) error {
 		"health":    r.health.Run,
 		"ledger":    r.serveLedger,
 		"xds":       r.serveXDS,
-		"loop":      func(ctx context.Context) error { r.loop.Run(ctx); return nil },
+		"loop":      r.runLoop,
 		"leader":    r.followLeader,
 	}
+}
+
+// runLoop decides once it is known which Envoys exist: without them status would
+// say that there is no data plane.
+func (r *rooms) runLoop(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-r.fleet.Ready():
+		r.loop.Run(ctx)
+	}
+	return nil
 }
 
 // serveXDS listens once everything was decided: an Envoy that asked before

@@ -62,6 +62,10 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 	if err != nil {
 		return nil, err
 	}
+	image, err := c.ownImage(ctx, clients.CoreV1().Pods(c.Namespace))
+	if err != nil {
+		return nil, err
+	}
 	if r.election, err = election.New(election.Config{
 		Leases: clients.CoordinationV1(), Namespace: c.Namespace, Identity: c.PodName, Log: c.Log,
 	}); err != nil {
@@ -78,7 +82,7 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 	}
 	r.fleet = fleet.New(fleet.Config{
 		Client: direct, Cache: r.cache, Authority: r.authority.Bundle, Leading: r.election.Leading,
-		OperatorNamespace: c.Namespace, Log: c.Log,
+		OperatorNamespace: c.Namespace, OperatorImage: image, Log: c.Log,
 	})
 	if err := r.identify(ctx, clients); err != nil {
 		return nil, err
