@@ -213,9 +213,8 @@ func (n *node) clean(before host) {
 	if bytes.Contains(mounts, []byte(n.dir)) {
 		n.t.Errorf("mounts are left:\n%s", mounts)
 	}
-	for _, pid := range processesOf(n.t, n.dir) {
-		n.t.Errorf("process %s is left", pid)
-	}
+	// A process that was killed is there for a moment.
+	eventually(n.t, "processes are left", func() string { return strings.Join(processesOf(n.t, n.dir), "\n") })
 }
 
 // processesOf finds processes whose program or arguments are below the

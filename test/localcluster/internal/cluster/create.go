@@ -104,8 +104,8 @@ func (c *Cluster) supervise(ctx context.Context) (pid int, err error) {
 	command.Stdout, command.Stderr = log, log
 	command.Dir = "/"
 	command.SysProcAttr = &unix.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWNET}
-	if err := command.Start(); err != nil {
-		return 0, fmt.Errorf("start the supervisor in namespaces of its own: %w", err)
+	if err := c.begin(command); err != nil {
+		return 0, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
@@ -124,6 +124,29 @@ func (c *Cluster) supervise(ctx context.Context) (pid int, err error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// begin starts the supervisor's process, puts it into the control group, and
+// only then lets it do something: see permitted.
+func (c *Cluster) begin(command *exec.Cmd) error {
+	wait, permit, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = wait.Close() }()
+	defer func() { _ = permit.Close() }()
+	command.ExtraFiles = []*os.File{wait}
+	if err := c.group.Make(); err != nil {
+		return err
+	}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("start the supervisor in namespaces of its own: %w", err)
+	}
+	if err := c.group.Join(command.Process.Pid); err != nil {
+		return err
+	}
+	_, err = permit.Write([]byte{1})
+	return err
 }
 
 func (c *Cluster) words() string {

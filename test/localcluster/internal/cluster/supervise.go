@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -9,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/backendtls/backendtls/test/localcluster/internal/cgroup"
 	"github.com/backendtls/backendtls/test/localcluster/internal/home"
 	"github.com/backendtls/backendtls/test/localcluster/internal/loadbalancer"
 	"github.com/backendtls/backendtls/test/localcluster/internal/network"
@@ -18,18 +18,25 @@ import (
 	"github.com/backendtls/backendtls/test/localcluster/internal/supervisor"
 )
 
+// permission is the descriptor on which the supervisor's process waits.
+const permission = 3
+
+// permitted waits until the command that started this process has put it into
+// the cluster's control group. If the command ends before that, nobody would
+// find the process, and it must end too.
+func permitted() error {
+	pipe := os.NewFile(permission, "permission")
+	defer func() { _ = pipe.Close() }()
+	if _, err := pipe.Read(make([]byte, 1)); err != nil {
+		return fmt.Errorf("up ended before the supervisor began: %w", err)
+	}
+	return nil
+}
+
 // Supervise is the supervisor's process: it must have been started in mount and
 // network namespaces of its own. It returns when it is told to end.
 func Supervise(ctx context.Context, dir string) error {
-	// Before anything else, so that it is found again whatever happens.
-	group, err := cgroup.Named(home.Home{Dir: dir}.Hash())
-	if err != nil {
-		return err
-	}
-	if err := group.Join(os.Getpid()); err != nil {
-		return err
-	}
-	if err := group.Make(); err != nil {
+	if err := permitted(); err != nil {
 		return err
 	}
 	// The terminal that it was started from may go.
