@@ -173,6 +173,10 @@ func (a *Authority) follow(ctx context.Context) (what string, err error) {
 	if a.config.Leading() {
 		return a.lead(ctx, secret, held, fault)
 	}
+	if errors.Is(fault, errEmpty) && a.Bundle() == nil {
+		// So begins every installation; readiness says that the leader is waited for.
+		return "", nil
+	}
 	return "the secret of the xds CA holds none that can be used, waiting for the leader", fault
 }
 
