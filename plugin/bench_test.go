@@ -28,7 +28,15 @@ import (
 	"github.com/backendtls/backendtls/test/pki"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets spdystream take its time with connections that are closed, and
+// the fake API server's end of them wait for its own word.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).WaitTimeout"),
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).waitWriteReply"),
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown"),
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown.func1"))
+}
 
 // now is when the tests happen.
 var now = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
@@ -53,6 +61,7 @@ func newBench(t *testing.T, fixture string) *bench {
 	}
 	b := &bench{t: t, testing: origin, servers: map[string]string{}, stdin: strings.NewReader("")}
 	t.Setenv("COLUMNS", "")
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	t.Chdir(t.TempDir())
 	b.copy(filepath.Join(origin, "testdata", fixture), fixture)
 	b.count(fixture)

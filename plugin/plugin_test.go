@@ -92,8 +92,12 @@ func TestCommandLinesThatAreWrong(t *testing.T) {
 		name, line, want string
 		code             int
 	}{
-		{"no files", "inspect", "reads files, not clusters: `kubectl backendtls inspect ... -f DIR`", 1},
-		{"no files to verify", "verify svc/api", "`kubectl backendtls verify ... -f DIR`", 2},
+		{"neither a cluster nor files", "inspect", "no cluster is configured: set KUBECONFIG", 1},
+		{"nor to verify", "verify svc/api", "or read manifests with -f DIR", 2},
+		{"a context that is not there", "inspect --context nowhere", `context "nowhere" does not exist`, 1},
+		{"status beside a cluster", "inspect --state dir", "--state is about files", 1},
+		{"a tunnel to files", "fetch svc/api --via port-forward -f shop", "files name no cluster to forward through", 1},
+		{"a tunnel to an address", "fetch svc/api --via port-forward --address 10.0.0.1:1", "contradict each other", 1},
 		{"an unknown verb near a known one", "inspekt", "did you mean inspect?", 1},
 		{"an unknown verb", "frobnicate", "`kubectl backendtls --help` lists them", 1},
 		{"an unknown verb with flags", "inspekt svc/api -f shop", "did you mean inspect?", 1},
@@ -117,7 +121,7 @@ func TestCommandLinesThatAreWrong(t *testing.T) {
 		{"contradicting flags", "inspect --probe --no-probe -f shop", "contradict each other", 1},
 		{"a name and -A", "inspect svc/api -A -f shop", "use one or the other", 1},
 		{"a selector", "inspect -l =,= -f shop", "-l", 1},
-		{"another way", "fetch svc/api --via tunnel -f shop", "want direct", 1},
+		{"another way", "fetch svc/api --via tunnel -f shop", "want port-forward or direct", 1},
 		{"no time", "fetch svc/api --probe-timeout 0s -f shop", "want more than 0", 1},
 		{"an address without port", "fetch svc/api --address 10.0.0.1 -f shop", "want HOST:PORT", 1},
 		{"an address of nobody", "fetch svc/api --address nobody:1 -f shop", "no such host", 1},
@@ -197,7 +201,7 @@ func TestHelpNamesNoFlagThatDoesNothing(t *testing.T) {
 	b := newBench(t, "shop")
 	for _, line := range []string{"--help", "inspect --help"} {
 		_, stdout, _ := b.run(strings.Fields(line)...)
-		if !strings.Contains(stdout, "-n") || strings.Contains(stdout, "--kubeconfig") {
+		if !strings.Contains(stdout, "-n") || strings.Contains(stdout, "--cache-dir") {
 			t.Errorf("%s:\n%s", line, stdout)
 		}
 	}

@@ -19,7 +19,9 @@ const (
 	NoEndpoints = "NoEndpoints"
 	Unreachable = "Unreachable"
 	NotProbed   = "NotProbed"
-	Foreign     = "Foreign"
+	// Unseen is a path that depends on what could not be read.
+	Unseen  = "Unseen"
+	Foreign = "Foreign"
 	// Unjudged is an endpoint that answered while no policy decides about it.
 	Unjudged = "Unjudged"
 )
@@ -33,8 +35,12 @@ type Assessor struct {
 	ServerName func(collect.Port) string
 	// Program is how people call this program.
 	Program string
-	// Source is what to type to read the same world, such as "-f DIR".
+	// Source is what to type to read the same world, such as "-f DIR"; "" where
+	// nothing needs to be.
 	Source string
+	// Local says that endpoints were asked on the loopback of their pods, so that
+	// one which refuses may serve Envoy all the same.
+	Local bool
 }
 
 // observation is what the endpoint showed, if it was asked.
@@ -78,18 +84,26 @@ func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 	if decision == nil && !path.Ours {
 		decision = port.Strict.Policy
 	}
+	claimed := !path.Ours && a.World.ControllerOf(path) == gwapi.ControllerName
 	if decision != nil {
 		object, found := a.World.Snapshot.TLSPolicies.Get(decision.Policy.NamespacedName())
 		described.Policy = a.policy(decision, object, decision.Trust)
-		if found && path.Ours {
+		if found && (path.Ours || claimed) {
 			described.Conditions = a.conditions(object, path.Gateway)
-			described.Policy.Notes = append(described.Policy.Notes, differing(described.Conditions)...)
+			described.Policy.Notes = append(described.Policy.Notes, a.differing(described.Conditions)...)
 			if note := stale(object, path.Gateway); note != "" {
 				described.Policy.Notes = append(described.Policy.Notes, note)
 			}
 		}
 	}
+	if _, hidden := a.World.Hidden(gwapi.KindGatewayClass, ""); !path.Ours && hidden && path.Controller == "" {
+		a.asked(described.Policy, port.Policy, described.Conditions)
+	}
 	described.Verdict, described.Endpoints = a.verdict(port, path, described.Conditions)
+	if path.FaultReason == unseenReason && described.Policy != nil {
+		described.Policy.Unseen = untrusted.Text(path.Fault)
+		a.inForce(&described.Policy.Mode, described.Conditions)
+	}
 	return described
 }
 

@@ -42,6 +42,8 @@ func (a *Assessor) conditions(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.
 	written := ancestorConditions(policy.Status.Ancestors, policy.Namespace, gateway)
 	computed := ancestorConditions(a.World.Result.Reports[key].Ancestors, policy.Namespace, gateway)
 	var list []cliv1alpha1.Condition
+	accepted := meta.FindStatusCondition(computed, "Accepted")
+	unseen := accepted != nil && accepted.Reason == unseenReason
 	for _, kind := range conditionTypes {
 		said := meta.FindStatusCondition(written, kind.name)
 		if said != nil && said.ObservedGeneration != policy.Generation {
@@ -51,8 +53,9 @@ func (a *Assessor) conditions(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.
 			list = append(list, condition(*said, sourceOperator))
 		}
 		found := meta.FindStatusCondition(computed, kind.name)
-		if found == nil || !kind.computed {
-			continue
+		if found == nil || !kind.computed || unseen && (said != nil || kind.name == "SecurityDegraded") ||
+			said != nil && found.Reason == unseenReason {
+			continue // What nobody could look at contradicts nothing.
 		}
 		if said == nil || said.Status != found.Status || said.Reason != found.Reason {
 			list = append(list, condition(*found, sourceComputed))
@@ -61,15 +64,20 @@ func (a *Assessor) conditions(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.
 	return list
 }
 
-// differing says where the files and the status of the same generation differ.
-func differing(conditions []cliv1alpha1.Condition) []string {
+// differing says where what was read and the status of the same generation
+// differ.
+func (a *Assessor) differing(conditions []cliv1alpha1.Condition) []string {
+	these := "these files"
+	if a.World.Live() {
+		these = "the objects as they are now"
+	}
 	var list []string
 	for i := 1; i < len(conditions); i++ {
 		said, found := conditions[i-1], conditions[i]
 		if said.Type == found.Type {
-			list = append(list, fmt.Sprintf("status says %s=%s/%s, by these files it would be %s/%s: "+
+			list = append(list, fmt.Sprintf("status says %s=%s/%s, by %s it would be %s/%s: "+
 				"the operator has not seen them yet, or sees others",
-				said.Type, said.Status, said.Reason, found.Status, found.Reason))
+				said.Type, said.Status, said.Reason, these, found.Status, found.Reason))
 		}
 	}
 	return list

@@ -41,13 +41,17 @@ func (a *Assessor) judge(
 		leaf := Certificate(certs[0], false)
 		described.Certificate = &leaf
 	}
+	if observation.Fault == model.FaultUnsupported {
+		described.Reason, described.Message = string(observation.Fault), faultMessage(observation)
+		return
+	}
 	if observation.Fault == model.FaultUnreachable || observation.Fault == model.FaultTimeout {
 		described.Result, described.Reason = Unreachable, string(verify.Unreachable)
 		described.Message = faultMessage(observation)
 		return
 	}
 	if trust == nil {
-		described.Result, described.Message = Unjudged, untrusted.Text(unjudged(observation))
+		described.Result, described.Message = Unjudged, untrusted.Text(unjudged(port, observation))
 		return
 	}
 	checks := verify.Observed(observation, trust, a.World.Snapshot.Now)
@@ -66,10 +70,15 @@ func (a *Assessor) judge(
 	described.Message = untrusted.Text(a.why(reason, checks, certs, port, observation))
 }
 
-// unjudged says what an endpoint is that no policy decides about.
-func unjudged(observation model.Observation) string {
-	if len(observation.Chain) > 0 {
+// unjudged says what an endpoint is that no policy decides about, or one of
+// which it is not known what it trusts.
+func unjudged(port collect.Port, observation model.Observation) string {
+	switch {
+	case len(observation.Chain) > 0 && port.Strict.FaultReason == unseenReason:
+		return "the endpoint speaks TLS; what it must show could not be read"
+	case len(observation.Chain) > 0:
 		return "the endpoint speaks TLS; no policy says what to verify"
+	default:
+		return faultMessage(observation)
 	}
-	return faultMessage(observation)
 }

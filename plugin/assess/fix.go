@@ -41,11 +41,15 @@ func (a *Assessor) fix(
 // command is what to type: the verb about the port, with flags.
 func (a *Assessor) command(verb string, port collect.Port, flags ...string) string {
 	parts := []string{a.Program, verb, a.target(port)}
-	if port.Service.Namespace != "default" {
+	if port.Service.Namespace != "default" || a.World.Live() {
 		parts = append(parts, "-n", port.Service.Namespace)
 	}
 	if a.Source != "" {
 		parts = append(parts, a.Source)
+	}
+	if a.World.Live() {
+		// In a cluster a change is written once it is confirmed.
+		flags = slices.DeleteFunc(flags, func(flag string) bool { return flag == "--write" })
 	}
 	return strings.Join(append(parts, flags...), " ")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/collect"
@@ -24,7 +25,7 @@ func (a *Assessor) verdict(
 		judged = port.Strict.Policy.Trust
 	}
 	endpoints := a.endpoints(port, judged, written)
-	verdict := a.decide(path, trust, endpoints, conditions)
+	verdict := a.decide(port, path, trust, endpoints, conditions)
 	if trust != nil && trust.Mode.Insecure() {
 		verdict.Strict = strictly(endpoints)
 		if verdict.Result == Passes && verdict.Message == "" {
@@ -54,18 +55,20 @@ func weakened(mode model.Mode, strict string) string {
 }
 
 func (a *Assessor) decide(
-	path model.Path, trust *model.Trust, endpoints []cliv1alpha1.Endpoint, conditions []cliv1alpha1.Condition,
+	port collect.Port, path model.Path, trust *model.Trust,
+	endpoints []cliv1alpha1.Endpoint, conditions []cliv1alpha1.Condition,
 ) cliv1alpha1.Verdict {
 	rejected := find(conditions, "Programmed")
 	switch {
+	case path.FaultReason == unseenReason:
+		return told(path.Fault, conditions)
 	case path.FaultReason != "" || path.Fault != "":
 		return cliv1alpha1.Verdict{
 			Result: Refused, Status: http.StatusInternalServerError,
 			Reason: untrusted.Text(path.FaultReason), Message: untrusted.Text(path.Fault),
 		}
 	case !path.Ours:
-		return cliv1alpha1.Verdict{Result: Foreign, Reason: "ForeignController", Message: untrusted.Text(fmt.Sprintf(
-			"%s belongs to %s, which ignores options under backendtls.dev", path.Gateway, controller(path)))}
+		return a.foreign(path, conditions)
 	case rejected != nil && rejected.Status == "False" && rejected.Reason == "Rejected":
 		return cliv1alpha1.Verdict{
 			Result: Refused, Status: http.StatusInternalServerError,
@@ -76,26 +79,43 @@ func (a *Assessor) decide(
 			Result: Plaintext, Reason: "NoPolicy",
 			Message: "no policy targets this port: Envoy speaks plaintext to it",
 		}
+	case len(endpoints) == 0 && a.hiddenEndpoints(port) != "":
+		return told("the endpoints could not be read: "+a.hiddenEndpoints(port), conditions)
 	case len(endpoints) == 0:
 		return cliv1alpha1.Verdict{
 			Result: NoEndpoints, Status: http.StatusServiceUnavailable, Reason: NoEndpoints,
 			Message: "no EndpointSlice lists a ready endpoint of this port",
 		}
 	default:
-		return summary(endpoints, find(conditions, "BackendsVerified"))
+		return a.summary(endpoints, find(conditions, "BackendsVerified"))
 	}
 }
 
-func controller(path model.Path) string {
-	if path.Controller == "" {
-		return "a controller that is not known, because its GatewayClass is not"
+// foreign is the verdict about a path of another controller, or of one that is
+// not known. One that is known as ours by the status of the route, although its
+// GatewayClass could not be read, is judged by what our operator says.
+func (a *Assessor) foreign(path model.Path, conditions []cliv1alpha1.Condition) cliv1alpha1.Verdict {
+	reason, hidden := a.World.Hidden(gwapi.KindGatewayClass, "")
+	who := a.World.ControllerOf(path)
+	switch {
+	case who == gwapi.ControllerName:
+		return told("the GatewayClass of "+path.Gateway.String()+" could not be read: "+reason, conditions)
+	case who != "":
+		return cliv1alpha1.Verdict{Result: Foreign, Reason: "ForeignController", Message: untrusted.Text(fmt.Sprintf(
+			"%s belongs to %s, which ignores options under backendtls.dev", path.Gateway, who))}
+	case hidden:
+		return cliv1alpha1.Verdict{Result: Unseen, Reason: forbidden, Message: untrusted.Text(fmt.Sprintf(
+			"which controller %s belongs to is not known: its GatewayClass could not be read: %s", path.Gateway, reason))}
+	default:
+		return cliv1alpha1.Verdict{Result: Foreign, Reason: "ForeignController", Message: untrusted.Text(fmt.Sprintf(
+			"%s belongs to a controller that is not known, because its GatewayClass is not, "+
+				"which ignores options under backendtls.dev", path.Gateway))}
 	}
-	return path.Controller
 }
 
 // summary is the verdict about several endpoints. What the operator verified
 // speaks where nobody asked.
-func summary(endpoints []cliv1alpha1.Endpoint, verified *cliv1alpha1.Condition) cliv1alpha1.Verdict {
+func (a *Assessor) summary(endpoints []cliv1alpha1.Endpoint, verified *cliv1alpha1.Condition) cliv1alpha1.Verdict {
 	counts := map[string]int{}
 	var first, silent *cliv1alpha1.Endpoint
 	for i := range endpoints {
@@ -110,17 +130,21 @@ func summary(endpoints []cliv1alpha1.Endpoint, verified *cliv1alpha1.Condition) 
 	}
 	switch {
 	case counts[NotProbed] == len(endpoints):
-		return unasked(verified)
+		verdict := unasked(verified)
+		if verdict.Result == NotProbed {
+			verdict.Reason, verdict.Message = endpoints[0].Reason, endpoints[0].Message
+		}
+		return verdict
 	case counts[Fails] == len(endpoints):
 		return cliv1alpha1.Verdict{
 			Result: Fails, Status: http.StatusServiceUnavailable,
 			Reason: first.Reason, Message: first.Message,
 		}
 	case counts[Unreachable] == len(endpoints):
-		return cliv1alpha1.Verdict{
+		return a.maybe(cliv1alpha1.Verdict{
 			Result: Unreachable, Status: http.StatusServiceUnavailable,
 			Reason: silent.Reason, Message: silent.Message,
-		}
+		})
 	case counts[Fails] > 0:
 		return cliv1alpha1.Verdict{
 			Result: Mixed, Status: http.StatusServiceUnavailable, Reason: "MixedCertificates",
@@ -128,14 +152,33 @@ func summary(endpoints []cliv1alpha1.Endpoint, verified *cliv1alpha1.Condition) 
 				counts[Fails], len(endpoints), first.Address, first.Message),
 		}
 	case counts[Unreachable] > 0:
-		return cliv1alpha1.Verdict{
+		return a.maybe(cliv1alpha1.Verdict{
 			Result: Mixed, Status: http.StatusServiceUnavailable, Reason: silent.Reason,
 			Message: fmt.Sprintf("%d of %d endpoints do not answer, first %s: %s",
 				counts[Unreachable], len(endpoints), silent.Address, silent.Message),
+		})
+	case counts[NotProbed] > 0:
+		return cliv1alpha1.Verdict{
+			Result: NotProbed, Reason: verdictUnasked, Message: fmt.Sprintf(
+				"%d of %d endpoints could not be asked, the others pass", counts[NotProbed], len(endpoints)),
 		}
 	default:
 		return cliv1alpha1.Verdict{Result: Passes}
 	}
+}
+
+// verdictUnasked is the reason where some endpoints could not be asked.
+const verdictUnasked = string(model.FaultUnsupported)
+
+// maybe takes back what the answer of a loopback does not say: whether Envoy,
+// which connects to the pod's address, is answered.
+func (a *Assessor) maybe(verdict cliv1alpha1.Verdict) cliv1alpha1.Verdict {
+	if a.Local {
+		verdict.Status = 0
+		verdict.Message += "; port-forward asks the pod's loopback, and a server that listens on the pod's address only " +
+			"answers Envoy all the same: --via direct asks there"
+	}
+	return verdict
 }
 
 // unasked is the operator's verdict, if it has one.

@@ -152,6 +152,8 @@ func faultMessage(observation model.Observation) string {
 		return "the TLS handshake fails: " + observation.Err
 	case model.FaultUnparsable:
 		return "the endpoint presents a certificate that cannot be parsed: " + observation.Err
+	case model.FaultUnsupported:
+		return observation.Err
 	default:
 		return ""
 	}

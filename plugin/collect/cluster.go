@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -81,6 +82,12 @@ func (c *collector) explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && c.config.Timeout > 0 {
 		return fmt.Errorf("%s did not answer everything within %s (--request-timeout allows more): %w",
 			c.config.Source, c.config.Timeout, err)
+	}
+	if request, is := errors.AsType[*url.Error](err); is && ctx.Err() == nil {
+		if request.Timeout() {
+			return fmt.Errorf("%s did not answer within --request-timeout: %w", c.config.Source, request.Err)
+		}
+		return fmt.Errorf("cannot reach %s: %w", c.config.Source, request.Err)
 	}
 	return fmt.Errorf("reading %s: %w", c.config.Source, err)
 }

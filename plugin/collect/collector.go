@@ -28,6 +28,9 @@ const (
 	workers = 8
 )
 
+// NoSecrets is why Secrets are unseen.
+const NoSecrets = "this program never reads Secrets"
+
 // collector reads a cluster.
 type collector struct {
 	config ClusterConfig
@@ -44,6 +47,9 @@ type collector struct {
 	// tried are the objects that were asked for by name; those without a name
 	// stand for a list in their namespace.
 	tried map[gwapi.Key]bool
+	// ownRoots says that this program's roots stand in for the cluster's, which
+	// may not be read.
+	ownRoots bool
 }
 
 func newCollector(config ClusterConfig) *collector {
@@ -51,7 +57,7 @@ func newCollector(config ClusterConfig) *collector {
 		config:  config,
 		objects: map[gwapi.Key]client.Object{},
 		unseen: map[snapshot.Scope]string{
-			{Kind: gwapi.KindSecret}: "this program never reads Secrets",
+			{Kind: gwapi.KindSecret}: NoSecrets,
 		},
 		unserved: map[gwapi.Kind]bool{},
 		tried:    map[gwapi.Key]bool{},
@@ -183,6 +189,9 @@ func (c *collector) get(ctx context.Context, known resource, key gwapi.Key) erro
 	switch {
 	case err == nil:
 		c.keep(known.kind, []client.Object{object})
+		return nil
+	case key == systemRoots && (apierrors.IsNotFound(err) || apierrors.IsForbidden(err)):
+		c.standInRoots(err)
 		return nil
 	case apierrors.IsNotFound(err):
 		return nil
@@ -334,7 +343,11 @@ func (c *collector) refuse(r refusal, err error) {
 	if errors.As(err, &status) && status.Status().Message != "" {
 		reason = strings.TrimSpace(status.Status().Message)
 	}
-	c.unseen[snapshot.Scope{Kind: r.resource.kind, Namespace: r.namespace}] = reason
+	scope := snapshot.Scope{Kind: r.resource.kind, Namespace: r.namespace}
+	if r.name == "" || c.unseen[scope] == "" {
+		// What may not be listed is why a name had to be tried.
+		c.unseen[scope] = reason
+	}
 	if r.fallback != "" {
 		c.unseen[snapshot.Scope{Kind: r.resource.kind, Namespace: r.fallback}] = ""
 	}

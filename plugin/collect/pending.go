@@ -22,12 +22,12 @@ func (c *collector) pending(world *World) []gwapi.Key {
 	wanted := map[gwapi.Key]bool{}
 	concerned := c.concerned(world)
 	for key := range world.refs {
-		if c.wantsNamed(key, concerned) {
+		if c.wantsNamed(world, key, concerned) {
 			wanted[key] = true
 		}
 	}
 	for key := range mentioned(world.Snapshot) {
-		if c.narrowed(key.Kind) && key.Namespace != c.config.Namespace {
+		if _, hidden := world.Hidden(key.Kind, key.Namespace); hidden {
 			wanted[key] = true
 		}
 	}
@@ -45,16 +45,28 @@ func (c *collector) pending(world *World) []gwapi.Key {
 
 // wantsNamed says whether an object that Build looked for is read by name:
 // ConfigMaps of the namespaces in question, and what could not be listed.
-func (c *collector) wantsNamed(key gwapi.Key, concerned map[string]bool) bool {
-	if key.Kind == gwapi.KindConfigMap {
-		return c.config.AllNamespaces || concerned[key.Namespace] || key == systemRoots
+func (c *collector) wantsNamed(world *World, key gwapi.Key, concerned map[string]bool) bool {
+	switch key.Kind {
+	case gwapi.KindConfigMap:
+		if key == systemRoots {
+			return c.config.AllNamespaces || asksForSystem(world, concerned)
+		}
+		return c.config.AllNamespaces || concerned[key.Namespace]
+	case gwapi.KindSecret:
+		return false
+	default:
+		_, hidden := world.Hidden(key.Kind, key.Namespace)
+		return hidden
 	}
-	return key.Kind != gwapi.KindSecret && c.narrowed(key.Kind) && key.Namespace != c.config.Namespace
 }
 
-// narrowed says whether not all objects of the kind could be listed.
-func (c *collector) narrowed(kind gwapi.Kind) bool {
-	return c.unseen[snapshot.Scope{Kind: kind}] != ""
+// asksForSystem says whether a policy of the namespaces in question trusts the
+// system's roots.
+func asksForSystem(world *World, concerned map[string]bool) bool {
+	return slices.ContainsFunc(world.Snapshot.TLSPolicies.Sorted(), func(policy *gatewayv1.BackendTLSPolicy) bool {
+		known := policy.Spec.Validation.WellKnownCACertificates
+		return concerned[policy.Namespace] && known != nil && *known == gatewayv1.WellKnownCACertificatesSystem
+	})
 }
 
 // concerned are the namespaces of the Services that the config's namespace has
@@ -92,7 +104,10 @@ func (c *collector) limitConfigMaps(concerned map[string]bool) {
 	}
 	c.unseen[snapshot.Scope{Kind: gwapi.KindConfigMap}] = "only what concerns namespace " + c.config.Namespace +
 		" was asked for"
-	read := []string{systemRoots.Namespace}
+	var read []string
+	if c.tried[systemRoots] {
+		read = append(read, systemRoots.Namespace)
+	}
 	for namespace := range concerned {
 		read = append(read, namespace)
 	}

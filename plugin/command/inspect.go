@@ -35,7 +35,7 @@ type inspectOptions struct {
 func NewInspect(base Options) *cobra.Command {
 	o := &inspectOptions{Options: base}
 	cmd := &cobra.Command{
-		Use:   "inspect [gateway|httproute|svc|btlspolicy]/NAME ...",
+		Use:   "inspect [gateway|httproute|grpcroute|tlsroute|svc|btlspolicy]/NAME ...",
 		Short: "Show every path to a Service, its policy, and why requests fail",
 		Long: `Show every path Gateway -> route -> Service: the policy that decides, its mode
 and the time left, what is trusted, what each endpoint serves, and why.
@@ -125,7 +125,7 @@ func (o *inspectOptions) run(ctx context.Context) error {
 
 // isWide says whether an object usually has many ports behind it.
 func isWide(reference target.Reference) bool {
-	return reference.Kind == gwapi.KindGateway || reference.Kind == gwapi.KindHTTPRoute
+	return reference.Kind != gwapi.KindService && reference.Kind != gwapi.KindBackendTLSPolicy
 }
 
 // find lists the ports to show, and which of their paths. The error joins what
@@ -193,7 +193,7 @@ func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path) e
 	case o.output.Format == view.Name:
 		return view.PathNames(o.Out, paths)
 	case o.detailed:
-		detail := view.Detail{Style: o.Style(), Now: world.Snapshot.Now, Wide: wide}
+		detail := view.Detail{Style: o.Style(), Now: world.Snapshot.Now, Wide: wide, Live: world.Live()}
 		return o.sections(len(paths), func(i, j int) bool { return paths[i].Service == paths[j].Service },
 			func(from, to int) error { return detail.Print(o.Out, paths[from:to]) })
 	default:

@@ -94,8 +94,17 @@ func (o *Options) Assessor(world *collect.World, f *ProbeFlags, observations tun
 		Observations: observations,
 		ServerName:   f.ServerName,
 		Program:      o.Program,
-		Source:       "-f " + quoted(world.Source),
+		Source:       o.source(world),
+		Local:        f.Via == ViaPortForward,
 	}
+}
+
+// source is what to type to read the same world.
+func (o *Options) source(world *collect.World) string {
+	if world.Live() {
+		return o.API.Arguments()
+	}
+	return "-f " + quoted(world.Source)
 }
 
 // quoted is an argument as a shell wants it.

@@ -16,7 +16,15 @@ import (
 // absent is the error about an object that does not exist: it names the one
 // that was probably meant, else the next step.
 func (r Reference) absent(world *collect.World, namespace string) error {
+	if reason, hidden := world.Hidden(r.Kind, namespace); hidden {
+		return notFound(fmt.Sprintf("whether %s/%s exists in namespace %s is not known: %s",
+			Short(r.Kind), r.Name, namespace, reason))
+	}
 	what := fmt.Sprintf("%s/%s does not exist in namespace %s of %s", Short(r.Kind), r.Name, namespace, world.Source)
+	everything := "inspect -A -f " + world.Source
+	if world.Live() {
+		everything = "inspect -A"
+	}
 	if fault, broken := world.Snapshot.Faults[gwapi.KeyOf(r.Kind, namespace, r.Name)]; broken {
 		return notFound(fmt.Sprintf("%s/%s is not usable: %s", Short(r.Kind), r.Name, fault))
 	}
@@ -35,7 +43,7 @@ func (r Reference) absent(world *collect.World, namespace string) error {
 	case len(near) > 0:
 		return notFound(fmt.Sprintf("%s; did you mean %s?", what, strings.Join(near, " or ")))
 	default:
-		return notFound(fmt.Sprintf("%s; `kubectl backendtls inspect -A -f %s` lists what there is", what, world.Source))
+		return notFound(fmt.Sprintf("%s; `kubectl backendtls %s` lists what there is", what, everything))
 	}
 }
 
@@ -50,6 +58,10 @@ func NamesOf(snap *snapshot.Snapshot, kind gwapi.Kind) []types.NamespacedName {
 		return list(snap.Gateways)
 	case gwapi.KindHTTPRoute:
 		return list(snap.HTTPRoutes)
+	case gwapi.KindGRPCRoute:
+		return list(snap.GRPCRoutes)
+	case gwapi.KindTLSRoute:
+		return list(snap.TLSRoutes)
 	default:
 		return nil
 	}

@@ -28,7 +28,7 @@ func (r Reference) String() string {
 // TargetForms and ObjectForms say what ParseTarget and ParseObject take.
 const (
 	TargetForms = "svc/NAME[:PORT] or btlspolicy/NAME"
-	ObjectForms = "gateway/NAME, httproute/NAME, svc/NAME[:PORT] or btlspolicy/NAME"
+	ObjectForms = "gateway/NAME, httproute/NAME, grpcroute/NAME, tlsroute/NAME, svc/NAME[:PORT] or btlspolicy/NAME"
 )
 
 // Short is the name of a kind as people type it.
@@ -50,8 +50,13 @@ func ParseTarget(arg string) (Reference, error) {
 
 // ParseObject reads what inspect takes.
 func ParseObject(arg string) (Reference, error) {
-	return parse(arg, ObjectForms,
-		gwapi.KindService, gwapi.KindBackendTLSPolicy, gwapi.KindGateway, gwapi.KindHTTPRoute)
+	return parse(arg, ObjectForms, ObjectKinds...)
+}
+
+// ObjectKinds are the kinds that inspect takes, in the order of its help.
+var ObjectKinds = []gwapi.Kind{
+	gwapi.KindService, gwapi.KindBackendTLSPolicy, gwapi.KindGateway,
+	gwapi.KindHTTPRoute, gwapi.KindGRPCRoute, gwapi.KindTLSRoute,
 }
 
 func parse(arg, forms string, allowed ...gwapi.Kind) (Reference, error) {
@@ -91,6 +96,10 @@ func aliases(kind gwapi.Kind) []string {
 		return []string{"gateway", "gateways", "gtw"}
 	case gwapi.KindHTTPRoute:
 		return []string{"httproute", "httproutes"}
+	case gwapi.KindGRPCRoute:
+		return []string{"grpcroute", "grpcroutes"}
+	case gwapi.KindTLSRoute:
+		return []string{"tlsroute", "tlsroutes"}
 	default:
 		return nil
 	}

@@ -121,7 +121,9 @@ func (f *Forwarder) dial(ctx context.Context, name types.NamespacedName, port ui
 	}
 	s.end = func(unusable bool) {
 		if unusable || alone {
-			f.spoil(p, l)
+			s.victim = f.spoil(p, l)
+		} else {
+			s.victim = f.isSpoiled(l)
 		}
 		leave()
 	}

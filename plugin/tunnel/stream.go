@@ -38,6 +38,9 @@ type stream struct {
 	// any more.
 	end  func(unusable bool)
 	once sync.Once
+	// victim says, once closed, that the connection was closed because of another
+	// stream.
+	victim bool
 	// heard says that the pod sent something; read by one goroutine at a time,
 	// as TLS does.
 	heard bool

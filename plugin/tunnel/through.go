@@ -66,15 +66,12 @@ func (t *Through) once(
 		}
 		return seen, errors.Is(failed, errSpoiled)
 	}
-	if seen.Fault == "" || len(seen.Chain) > 0 || opened.heard {
-		return seen, false
-	}
-	if reason := opened.refusal(); reason != "" {
+	_ = opened.Close() // The probe has closed it; this waits until that is done.
+	if reason := opened.refusal(); reason != "" && seen.Fault != "" && !opened.heard {
 		seen.Fault, seen.Err = model.FaultUnreachable, (&RefusedError{Port: opened.port, Reason: reason}).Error()
 		return seen, false
 	}
-	// Its own silence spoils the connection too, but only when its time is over.
-	return seen, seen.Fault != model.FaultTimeout && t.Forwarder.isSpoiled(opened.link)
+	return seen, seen.Fault != "" && opened.victim
 }
 
 func (t *Through) note(err *ForbiddenError) {

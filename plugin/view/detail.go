@@ -20,6 +20,8 @@ type Detail struct {
 	Now   time.Time
 	// Wide prints every check and every message.
 	Wide bool
+	// Live says that the objects are a cluster's.
+	Live bool
 }
 
 // Print prints the paths, which all end at the same port.
@@ -111,7 +113,7 @@ func paint(style Style, v cliv1alpha1.Verdict, text string) string {
 	switch v.Result {
 	case assess.Passes:
 		return style.good(text)
-	case assess.NotProbed, assess.Plaintext, assess.Foreign:
+	case assess.NotProbed, assess.Plaintext, assess.Foreign, assess.Unseen:
 		return style.alarm(text)
 	default:
 		return style.bad(text)
@@ -243,6 +245,8 @@ func policyRows(policy *cliv1alpha1.Policy) [][]string {
 		if t.SNI != "" {
 			table = append(table, []string{"SNI:", t.SNI})
 		}
+	} else if policy.Unseen != "" {
+		table = append(table, []string{"Trust:", "not known: " + policy.Unseen})
 	} else {
 		table = append(table, []string{"Trust:", "none: the policy is refused, requests get a 500"})
 	}
@@ -318,6 +322,8 @@ func (d Detail) conditions(p *page, path cliv1alpha1.Path, shown map[string]bool
 // source is who says so: the operator, with the age, or the files.
 func (d Detail) source(c cliv1alpha1.Condition) string {
 	switch {
+	case c.Source != "Operator" && d.Live:
+		return "by the objects as they are, not yet in status"
 	case c.Source != "Operator":
 		return "by these files, not yet in status"
 	case c.LastTransitionTime == nil:

@@ -38,6 +38,8 @@ func word(result string) string {
 		return "not probed"
 	case assess.Foreign:
 		return "other controller"
+	case assess.Unseen:
+		return "<forbidden>"
 	case assess.Unjudged:
 		return "not judged"
 	default:
@@ -50,6 +52,9 @@ func verdictCell(verdict cliv1alpha1.Verdict) string {
 	cell := word(verdict.Result)
 	if verdict.Status != 0 && verdict.Result != assess.Mixed {
 		cell = strconv.Itoa(verdict.Status)
+	}
+	if verdict.Result == assess.Unseen && verdict.Reason == assess.NotRead {
+		cell = "<not read>"
 	}
 	if verdict.Result == assess.Mixed {
 		cell = "some " + strconv.Itoa(verdict.Status)
@@ -88,6 +93,8 @@ func trust(policy *cliv1alpha1.Policy) string {
 	switch {
 	case policy == nil:
 		return "plaintext"
+	case policy.Unseen != "":
+		return "<forbidden>"
 	case policy.Trust == nil:
 		return "refused"
 	}

@@ -56,7 +56,8 @@ type EndpointCertificate struct {
 	// Chain is what it presented, leaf first.
 	Chain []Certificate `json:"chain,omitempty"`
 	// Fault is what kept the handshake from finishing: Unreachable, Timeout,
-	// NotTLS, StartTLS, Handshake or Unparsable.
+	// NotTLS, StartTLS, Handshake, Unparsable or Unsupported (it cannot be asked from
+	// here).
 	Fault string `json:"fault,omitempty"`
 	// Error is the fault in words.
 	Error string `json:"error,omitempty"`

@@ -43,8 +43,11 @@ type Policy struct {
 	Name string `json:"name"`
 	// Mode is the verification mode.
 	Mode Mode `json:"mode"`
-	// Trust is what is enforced now; absent where the policy is refused.
+	// Trust is what is enforced now; absent where the policy is refused, or where
+	// it is not known.
 	Trust *Trust `json:"trust,omitempty"`
+	// Unseen says what could not be read and keeps Trust from being known.
+	Unseen string `json:"unseen,omitempty"`
 	// IgnoredOptions are the keys in spec.options that belong to others.
 	IgnoredOptions []string `json:"ignoredOptions,omitempty"`
 	// Notes are peculiarities of the policy that are easily missed.
@@ -93,7 +96,8 @@ type Trust struct {
 type Verdict struct {
 	// Result is Passes, Fails, Mixed (some endpoints fail), Refused (the policy
 	// or the path is invalid: 500), Plaintext, NoEndpoints, Unreachable,
-	// NotProbed or Foreign (another controller decides).
+	// NotProbed, Foreign (another controller decides) or Unseen (what it depends on
+	// could not be read, and the operator's status does not say).
 	Result string `json:"result"`
 	// Status is the HTTP status that clients get because of it: 500 or 503;
 	// absent where nothing stands in the way, or nobody knows.
