@@ -76,6 +76,8 @@ test: ## Prove everything: lint, then all tests with the race detector on a real
 
 test-cluster: build image cluster ## Prove it in a real cluster: needs root, see docs/local-cluster.md
 	@go run ./hack/gotest -race -count=1 -timeout 40m ./test/cluster
+	@# The local cluster itself, on clusters of its own.
+	@cd test/localcluster && go test -count=1 -timeout 15m ./...
 
 e2e: envoy ## Only the tests on a real Envoy
 	@go run ./hack/gotest -count=1 -timeout 15m ./test/e2e/... ./operator/process/...
@@ -88,6 +90,8 @@ golden: envoy ## Write the golden files anew; read the diff before you commit it
 
 lint: $(TOOLS)/golangci-lint ## Check style, faults and the import table
 	@$< run --allow-parallel-runners ./...
+	@# It is a module of its own, and the import table is not for it.
+	@cd test/localcluster && ../../$< run --allow-parallel-runners --config ../../.golangci.yml --disable depguard ./...
 
 generate: $(TOOLS)/controller-gen ## Generate deepcopy and CRD anew
 	@CONTROLLER_GEN=$(CURDIR)/$< hack/generate
