@@ -95,6 +95,12 @@ func (p Plan) apiServer() Part {
 			"tls-private-key-file", credential("kube-apiserver.key"),
 			"client-ca-file", credential("ca.crt"),
 			"anonymous-auth", "false",
+			"audit-policy-file", config("audit.yaml"),
+			// MiB and files: a suite must fit, and a cluster that stays up must end
+			// somewhere.
+			"audit-log-path", home.Within("audit.log"),
+			"audit-log-maxsize", "100",
+			"audit-log-maxbackup", "2",
 			"authorization-mode", "Node,RBAC",
 			"enable-admission-plugins", "NodeRestriction",
 			"allow-privileged", "true",
