@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
@@ -31,6 +32,9 @@ type Cluster struct {
 	XDSAddress, LedgerAddress, HealthAddress, MetricsAddress, PprofAddress string
 	// LedgerToken is the file of this replica's token for the other replicas.
 	LedgerToken string
+	// TrustFirst and TrustAfter are the bounds of the steps in which the CA of xDS
+	// is replaced; 0 for those of package authority.
+	TrustFirst, TrustAfter time.Duration
 	Log         *slog.Logger
 }
 

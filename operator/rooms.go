@@ -74,6 +74,7 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 	if r.authority, err = authority.Open(ctx, authority.Config{
 		Client: direct, Namespace: c.Namespace, Leading: r.election.Leading, Log: c.Log, Now: time.Now,
 		ServerNames: []string{xdsService + "." + c.Namespace + ".svc"},
+		TrustFirst:  c.TrustFirst, TrustAfter: c.TrustAfter,
 	}); err != nil {
 		return nil, err
 	}

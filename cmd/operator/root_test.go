@@ -29,6 +29,16 @@ func TestErrorsAreOneLineAndSayTheNextStep(t *testing.T) {
 			[]string{"unknown flag: --directory", "standalone --help"},
 		},
 		{"an argument", []string{"standalone", "x"}, []string{`"x"`, "--dir x"}},
+		{
+			"a CA that would sign before Envoys know it",
+			[]string{"run", "--xds-ca-trust-first", "1m"},
+			[]string{"--xds-ca-trust-first 1m0s", "1m40s"},
+		},
+		{
+			"a CA that would be dropped before replicas know it",
+			[]string{"run", "--xds-ca-trust-after", "5s"},
+			[]string{"--xds-ca-trust-after 5s", "30s"},
+		},
 		{"an unknown command", []string{"serve"}, []string{`"serve"`, "--help"}},
 		{"a misspelt command", []string{"standalon"}, []string{`"standalon"`, "did you mean standalone"}},
 		{

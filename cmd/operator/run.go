@@ -7,12 +7,14 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/backendtls/backendtls/operator"
+	"github.com/backendtls/backendtls/operator/authority"
 )
 
 const runHelp = `Run Gateways in a Kubernetes cluster.
@@ -45,6 +47,9 @@ func run() *cobra.Command {
 			return fmt.Errorf("%q is no flag: run takes no arguments", args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkTrust(&c); err != nil {
+				return err
+			}
 			if err := completeCluster(&c, kubeconfig); err != nil {
 				return err
 			}
@@ -67,8 +72,32 @@ func run() *cobra.Command {
 		"loopback address of Go's profiles, such as 127.0.0.1:6060 (default: none)")
 	flags.StringVar(&c.LedgerToken, "ledger-token", "/var/run/secrets/backendtls/ledger/token",
 		"file of this replica's token for the audience backendtls-ledger")
+	flags.DurationVar(&c.TrustFirst, "xds-ca-trust-first", authority.TrustFirst,
+		"how long Envoys have to learn of a new xDS CA before it signs: more than kubelet takes to renew a mounted ConfigMap")
+	flags.DurationVar(&c.TrustAfter, "xds-ca-trust-after", authority.TrustAfter,
+		"how long the xDS CA before is trusted once it does not sign any more")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log what is published and acknowledged")
 	return command
+}
+
+// The shortest steps of a change of the xDS CA. Kubelet renews a mounted
+// ConfigMap within one and a half times its sync period, a minute by default;
+// replicas read the CA every 10 s, one after the other.
+const (
+	leastTrustFirst = 100 * time.Second
+	leastTrustAfter = 30 * time.Second
+)
+
+func checkTrust(c *operator.Cluster) error {
+	switch {
+	case c.TrustFirst < leastTrustFirst:
+		return fmt.Errorf("--xds-ca-trust-first %s: must be at least %s, "+
+			"or Envoys that have not learned of the new CA lose the operator", c.TrustFirst, leastTrustFirst)
+	case c.TrustAfter < leastTrustAfter:
+		return fmt.Errorf("--xds-ca-trust-after %s: must be at least %s, "+
+			"or Envoys turn away from a replica that has yet to learn that it does not sign", c.TrustAfter, leastTrustAfter)
+	}
+	return nil
 }
 
 // completeCluster checks what the pod was given; its errors say where it comes

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -47,6 +48,8 @@ type Config struct {
 	// ServerNames are the DNS names in the certificates of servers. Clients that
 	// use ClientConfig ask for the first one.
 	ServerNames []string
+	// TrustFirst and TrustAfter replace the bounds of the same names; 0 for these.
+	TrustFirst, TrustAfter time.Duration
 	// Log gets a line for each step; nil discards.
 	Log *slog.Logger
 	// Now is the clock that certificates and steps are measured by; nil is
@@ -79,6 +82,8 @@ func Open(ctx context.Context, config Config) (*Authority, error) {
 		return nil, errors.New("authority: Config.Client and Config.Leading must be set")
 	case config.Namespace == "":
 		return nil, errors.New("authority: Config.Namespace is empty, want the operator's")
+	case config.TrustFirst < 0 || config.TrustAfter < 0:
+		return nil, errors.New("authority: Config.TrustFirst and Config.TrustAfter must not be negative")
 	case len(config.ServerNames) == 0:
 		return nil, errors.New("authority: Config.ServerNames is empty: clients could not know the server")
 	}
@@ -88,6 +93,8 @@ func Open(ctx context.Context, config Config) (*Authority, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	config.TrustFirst = cmp.Or(config.TrustFirst, TrustFirst)
+	config.TrustAfter = cmp.Or(config.TrustAfter, TrustAfter)
 	a := &Authority{
 		config:  config,
 		secret:  types.NamespacedName{Namespace: config.Namespace, Name: Secret},

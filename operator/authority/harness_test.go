@@ -94,16 +94,20 @@ func (w *words) String() string {
 	return w.text.String()
 }
 
-func (c *cluster) replica(leads bool) *replica {
+func (c *cluster) replica(leads bool, changes ...func(*Config)) *replica {
 	c.t.Helper()
 	r := &replica{t: c.t, words: &words{}}
 	r.leads.Store(leads)
-	a, err := Open(c.t.Context(), Config{
+	config := Config{
 		Client: c.Client(), Namespace: "backendtls-system", Leading: r.leads.Load,
 		ServerNames: []string{serverName, "localhost"},
 		Log:         slog.New(slog.NewTextHandler(r.words, nil)),
 		Now:         func() time.Time { return *c.now.Load() },
-	})
+	}
+	for _, change := range changes {
+		change(&config)
+	}
+	a, err := Open(c.t.Context(), config)
 	if err != nil {
 		c.t.Fatal(err)
 	}

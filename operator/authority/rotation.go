@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The bounds of the steps.
+// The bounds of the steps, unless the Config has others.
 const (
 	// TrustFirst is how long a new CA is trusted before it signs. The bundle is
 	// written into the ConfigMap of each fleet within seconds, and again until it
@@ -41,18 +41,18 @@ func (a *Authority) next(secret *corev1.Secret, held *state, fault error) (due *
 	case held.previous != nil && held.previousSince.IsZero():
 		following.previousSince = now
 		return &following, "counting anew since when the previous one does not sign", nil
-	case held.next != nil && now.Sub(held.nextSince) >= TrustFirst:
+	case held.next != nil && now.Sub(held.nextSince) >= a.config.TrustFirst:
 		following.current, following.previous, following.previousSince = held.next, held.current, now
 		following.next, following.nextSince = nil, time.Time{}
 		return &following, "the next one signs now, the previous one is still trusted", nil
-	case held.previous != nil && now.Sub(held.previousSince) >= TrustAfter:
+	case held.previous != nil && now.Sub(held.previousSince) >= a.config.TrustAfter:
 		following.previous, following.previousSince = nil, time.Time{}
 		return &following, "the previous one is not trusted any more", nil
 	case held.next == nil && held.previous == nil && (held.asked(request) || held.current.old(now)):
 		following.rotated = request
 		following.next, err = newCA(now)
 		following.nextSince = now
-		return &following, "a new one is trusted, and signs in " + TrustFirst.String(), err
+		return &following, "a new one is trusted, and signs in " + a.config.TrustFirst.String(), err
 	case len(held.repairs) > 0:
 		a.config.Log.Error("leaving out a part of the xds CA's secret that cannot be used",
 			"secret", a.secret.String(), "parts", strings.Join(held.repairs, "; "))
@@ -83,5 +83,5 @@ func (a *Authority) recover(request string, fault error, now time.Time) (*state,
 	}
 	return &state{
 		current: before.current, next: made, nextSince: now, rotated: request,
-	}, "created after the secret was emptied; the one before signs for " + TrustFirst.String() + " more", nil
+	}, "created after the secret was emptied; the one before signs for " + a.config.TrustFirst.String() + " more", nil
 }

@@ -76,6 +76,36 @@ func TestANewCAIsTrustedFirstThenSignsThenTheOldOneIsDropped(t *testing.T) {
 	}
 }
 
+func TestTheStepsTakeAsLongAsIsConfigured(t *testing.T) {
+	c := newCluster(t)
+	leader := c.replica(true, func(config *Config) {
+		config.TrustFirst, config.TrustAfter = 2*time.Minute, time.Minute
+	})
+	old := leader.signer()
+	c.rotate("1")
+	leader.look()
+	c.pass(2*time.Minute - time.Second)
+	leader.look()
+	if got := leader.signer(); got != old {
+		t.Errorf("%s signs too early", got)
+	}
+	c.pass(time.Second)
+	leader.look()
+	if got := leader.signer(); got == old {
+		t.Error("the old CA still signs")
+	}
+	c.pass(time.Minute - time.Second)
+	leader.look()
+	if got := trusted(t, leader.Bundle()); !slices.Contains(got, old) {
+		t.Errorf("%v are trusted, %s is not any more", got, old)
+	}
+	c.pass(time.Second)
+	leader.look()
+	if got := trusted(t, leader.Bundle()); slices.Contains(got, old) {
+		t.Errorf("%v are trusted, %s is still among them", got, old)
+	}
+}
+
 func TestAnEnvoyWithTheBundleOfTwoMinutesAgoIsServedThroughoutARotation(t *testing.T) {
 	c := newCluster(t)
 	leader, follower := c.replica(true), c.replica(false)
