@@ -35,7 +35,7 @@ type Cluster struct {
 	// TrustFirst and TrustAfter are the bounds of the steps in which the CA of xDS
 	// is replaced; 0 for those of package authority.
 	TrustFirst, TrustAfter time.Duration
-	Log         *slog.Logger
+	Log                    *slog.Logger
 }
 
 // What the manifests call the operator. Its Service's name is in the bootstrap
