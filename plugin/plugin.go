@@ -128,6 +128,8 @@ operator keeps in DIR/.backendtls, and contacts no cluster.`,
 	options.Config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = !slices.Contains(shownFlags, flag.Name) })
 	options.API = command.NewAPI(options, root.PersistentFlags())
+	// Only a flag that does not exist cannot be completed, and these two do.
+	_ = options.CompleteFlags(root)
 	for _, verb := range verbs() {
 		root.AddCommand(verb(options))
 	}

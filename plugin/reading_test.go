@@ -353,3 +353,90 @@ func TestRightsInOneNamespaceOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestAGatewayThatTheRoutesStatusCallsOurs: a person who may not read
+// GatewayClasses, which have no namespace, still learns why requests fail.
+func TestAGatewayThatTheRoutesStatusCallsOurs(t *testing.T) {
+	s := newClusterShop(t)
+	s.api.Allow = func(_, resource, namespace, _ string) bool {
+		return resource == "pods/portforward" || namespace == "default"
+	}
+	for _, route := range []string{"api", "skip"} {
+		s.api.SetStatus("httproutes", "default", route, map[string]any{"parents": []any{map[string]any{
+			"parentRef": map[string]any{"name": "web"}, "controllerName": "backendtls.dev/gateway-controller",
+		}}})
+	}
+	s.goldenCommand(t, "cluster-claimed-text", "inspect svc/api")
+	s.goldenCommand(t, "cluster-claimed-mode", "inspect svc/skip --no-probe")
+	s.goldenCommand(t, "cluster-claimed-verify", "verify svc/api")
+}
+
+// TestACAInASecret: Secrets are never read, so the operator's status speaks.
+func TestACAInASecret(t *testing.T) {
+	s := newClusterShop(t)
+	policy := s.api.Get("backendtlspolicies", "default", "api")
+	refs := []any{map[string]any{"group": "", "kind": "Secret", "name": "ca"}}
+	if err := unstructured.SetNestedSlice(policy.Object, refs, "spec", "validation", "caCertificateRefs"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.api.Put(policy, "kubectl"); err != nil {
+		t.Fatal(err)
+	}
+	// The status is about the generation before: nobody knows.
+	s.goldenCommand(t, "cluster-secret-stale", "inspect svc/api")
+	generation := s.api.Get("backendtlspolicies", "default", "api").GetGeneration()
+	status := policy.Object["status"].(map[string]any)
+	for _, ancestor := range status["ancestors"].([]any) {
+		for _, condition := range ancestor.(map[string]any)["conditions"].([]any) {
+			condition.(map[string]any)["observedGeneration"] = generation
+		}
+	}
+	s.api.SetStatus("backendtlspolicies", "default", "api", status)
+	s.goldenCommand(t, "cluster-secret-told", "inspect svc/api")
+	s.goldenCommand(t, "cluster-secret-list", "inspect -l app=api")
+	s.goldenCommand(t, "cluster-secret-verify", "verify svc/api")
+}
+
+func TestNamesAreCompletedFromTheCluster(t *testing.T) {
+	s := newClusterShop(t)
+	namespace := &unstructured.Unstructured{}
+	namespace.SetAPIVersion("v1")
+	namespace.SetKind("Namespace")
+	namespace.SetName("shop")
+	if err := s.api.Put(namespace, "kubectl"); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"inspect", ""}, "svc/\nbtlspolicy/\ngateway/\nhttproute/\ngrpcroute/\ntlsroute/\n:6\n"},
+		{[]string{"inspect", "gateway/"}, "gateway/mesh\ngateway/strict\ngateway/web\n:4\n"},
+		{[]string{"fetch", "-n", "shop", "svc/"}, "svc/lonely\n:4\n"},
+		{[]string{"verify", "-n", "nowhere", "btlspolicy/"}, ":4\n"},
+		{[]string{"inspect", "-n", ""}, "shop\n:4\n"},
+	} {
+		_, stdout, stderr := s.run(slices.Concat([]string{"__complete", "--server", s.api.URL}, test.args)...)
+		if stdout != test.want || strings.Contains(stderr, "warning") || strings.Contains(stderr, "error") {
+			t.Errorf("%q: %q, want %q; stderr %q", test.args, stdout, test.want, stderr)
+		}
+	}
+	// Whoever may not is told nothing, and not in the middle of a line.
+	s.api.Allow = func(_, _, _, _ string) bool { return false }
+	code, stdout, stderr := s.run("__complete", "--server", s.api.URL, "fetch", "svc/")
+	if code != 0 || stdout != ":4\n" || strings.Contains(stderr, "forbidden") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestTimesAreJudgedByTheAPIServersClock(t *testing.T) {
+	s := newClusterShop(t)
+	s.api.Now = func() time.Time { return now.Add(3 * time.Hour) } // Past the end of the mode.
+	_, stdout, stderr := s.command("inspect svc/skip --no-probe")
+	if !strings.Contains(stdout, "InsecureSkipVerification, expired") {
+		t.Errorf("the mode has not expired:\n%s", stdout)
+	}
+	if want := "warning: this machine's clock and the API server's differ by 3h0m0s"; !strings.Contains(stderr, want) {
+		t.Errorf("stderr %q", stderr)
+	}
+}

@@ -59,7 +59,7 @@ func (a *Assessor) Paths(ports []collect.Port, selected func(collect.Port, *mode
 		}
 		for _, path := range port.Paths {
 			if selected(port, &path) {
-				list = append(list, a.path(port, path))
+				list = append(list, a.path(port, a.known(port, path)))
 			}
 		}
 	}

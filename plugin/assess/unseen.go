@@ -27,6 +27,22 @@ const (
 	NotRead   = "SecretNotRead"
 )
 
+// known is the path as Build would tell it, if it had seen the GatewayClass: our
+// operator says in the status of the route that the Gateway is its own, and a
+// policy without a mode means the same on all of those. With a mode it depends on
+// GatewayParameters that only the class names.
+func (a *Assessor) known(port collect.Port, path model.Path) model.Path {
+	if path.Ours || a.World.ControllerOf(path) != gwapi.ControllerName ||
+		port.Policy != nil && option(port.Policy, "mode") != "" {
+		return path
+	}
+	path.Ours, path.Controller = true, gwapi.ControllerName
+	if path.FaultReason == "" && path.Fault == "" {
+		path.Policy, path.FaultReason, path.Fault = port.Strict.Policy, port.Strict.FaultReason, port.Strict.Fault
+	}
+	return path
+}
+
 // told is the verdict about a path that Build cannot decide, because something
 // could not be read: what the operator wrote, who could read it.
 func told(fault string, conditions []cliv1alpha1.Condition) cliv1alpha1.Verdict {
@@ -84,7 +100,8 @@ func (a *Assessor) asked(
 	}
 	described.Mode.Requested = untrusted.Text(option(object, "mode"))
 	described.Mode.Reason = untrusted.Text(option(object, "mode-reason"))
-	described.Mode.Enforced = ""
+	described.Mode.Enforced, described.Trust = "", nil
+	described.Unseen = "whether the mode is in force depends on a GatewayClass that could not be read"
 	for name, field := range map[string]**metav1.Time{
 		"mode-since": &described.Mode.Since, "mode-until": &described.Mode.Until,
 	} {

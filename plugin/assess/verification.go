@@ -15,7 +15,7 @@ import (
 func (a *Assessor) Verifications(ports []collect.Port, ignoreMode bool) []cliv1alpha1.Verification {
 	list := []cliv1alpha1.Verification{}
 	for _, port := range ports {
-		for _, group := range grouped(port, ignoreMode) {
+		for _, group := range a.grouped(port, ignoreMode) {
 			list = append(list, a.verification(port, group, ignoreMode))
 		}
 	}
@@ -30,10 +30,11 @@ type enforced struct {
 
 // grouped joins the paths of our Gateways that come to the same. A port that
 // none of them reaches is judged as one of ours would.
-func grouped(port collect.Port, ignoreMode bool) []enforced {
+func (a *Assessor) grouped(port collect.Port, ignoreMode bool) []enforced {
 	var groups []enforced
 	seen := map[string]int{}
 	for _, path := range port.Paths {
+		path = a.known(port, path)
 		if !path.Ours {
 			continue
 		}

@@ -3,7 +3,9 @@ package command
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -103,6 +105,15 @@ func (a *API) Client() (client.Client, error) {
 func (a *API) Namespace() (string, error) {
 	namespace, _, err := a.flags.ToRawKubeConfigLoader().Namespace()
 	return namespace, err
+}
+
+// Contexts are the names of the kubeconfig's contexts, sorted.
+func (a *API) Contexts() []string {
+	raw, err := a.flags.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(raw.Contexts))
 }
 
 // Name is what to call the cluster: its context, or its address without one.

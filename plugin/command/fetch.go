@@ -31,17 +31,23 @@ func NewFetch(base Options) *cobra.Command {
 names, issuer, dates, key, TLS version and both fingerprints, replicas grouped
 by key. Nothing is verified, and nothing but the handshake is sent.
 
+Endpoints are asked through the API server's port-forward, on the loopback of
+their pods; --via direct dials their addresses from here. A probe looks like a
+failed handshake in the log of the endpoint.
+
 TARGET is svc/NAME[:PORT] or btlspolicy/NAME. With -l or -A: the ports that a
 route references or a policy targets. Eight endpoints are asked at once, each
-once. An endpoint that does not answer makes the exit code 1.`,
+once. An endpoint that does not answer makes the exit code 1.
+
+` + rightsToRead + rightsToAsk,
 		Example: example(base, `  # What do the endpoints serve?
-  PROGRAM fetch svc/api -f DIR
+  PROGRAM fetch svc/api
 
   # The chain as PEM
-  PROGRAM fetch svc/api -o pem -f DIR > chain.pem
+  PROGRAM fetch svc/api -o pem > chain.pem
 
   # An address that is in no EndpointSlice, by another server name
-  PROGRAM fetch svc/api --address 10.0.0.7:8443 --sni api.internal -f DIR`),
+  PROGRAM fetch svc/api --address 10.0.0.7:8443 --sni api.internal`),
 		ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.validate(args); err != nil {

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"context"
+	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/plugin/collect"
@@ -14,24 +16,25 @@ import (
 // example is the text with the name by which people call this program.
 func example(o Options, text string) string { return strings.ReplaceAll(text, "PROGRAM", o.Program) }
 
-// completeTargets completes a TARGET from the files of -f.
+// completeTargets completes a TARGET.
 func (o *Options) completeTargets(
-	_ *cobra.Command, _ []string, begun string,
+	cmd *cobra.Command, _ []string, begun string,
 ) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return o.completion(begun, gwapi.KindService, gwapi.KindBackendTLSPolicy)
+	return o.completion(cmd.Context(), begun, gwapi.KindService, gwapi.KindBackendTLSPolicy)
 }
 
 // completeObjects completes what inspect takes.
 func (o *Options) completeObjects(
-	_ *cobra.Command, _ []string, begun string,
+	cmd *cobra.Command, _ []string, begun string,
 ) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return o.completion(begun,
-		gwapi.KindService, gwapi.KindBackendTLSPolicy, gwapi.KindGateway, gwapi.KindHTTPRoute)
+	return o.completion(cmd.Context(), begun, target.ObjectKinds...)
 }
 
 // completion lists the names in the namespace once the kind is typed, before
 // that the kinds.
-func (o *Options) completion(begun string, kinds ...gwapi.Kind) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (o *Options) completion(
+	ctx context.Context, begun string, kinds ...gwapi.Kind,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
 	const noFiles = cobra.ShellCompDirectiveNoFileComp
 	word, _, typed := strings.Cut(begun, "/")
 	var list []cobra.Completion
@@ -41,22 +44,64 @@ func (o *Options) completion(begun string, kinds ...gwapi.Kind) ([]cobra.Complet
 		}
 		return list, noFiles | cobra.ShellCompDirectiveNoSpace
 	}
-	if o.Filename == "" {
-		return nil, noFiles
-	}
-	world, err := collect.Files(o.Filename, o.State, o.Now())
-	if err != nil {
-		return nil, noFiles
-	}
 	for _, kind := range kinds {
-		if !target.Means(kind, word) {
-			continue
-		}
-		for _, name := range target.NamesOf(world.Snapshot, kind) {
-			if (types.NamespacedName{Namespace: o.Namespace(), Name: name.Name}) == name {
-				list = append(list, word+"/"+name.Name)
+		if target.Means(kind, word) {
+			for _, name := range o.names(ctx, kind, o.Namespace()) {
+				list = append(list, word+"/"+name)
 			}
 		}
 	}
 	return list, noFiles
+}
+
+// completionTime is how long somebody waits for a completion.
+const completionTime = 2 * time.Second
+
+// names lists the objects of a kind in a namespace for a completion: in files
+// of -f, else in the cluster. What goes wrong is nobody's question there, and a
+// line on stderr would spoil the command line.
+func (o *Options) names(ctx context.Context, kind gwapi.Kind, namespace string) []string {
+	var names []string
+	if o.Filename != "" {
+		world, err := collect.Files(o.Filename, o.State, o.Now())
+		if err != nil {
+			return nil
+		}
+		for _, name := range target.NamesOf(world.Snapshot, kind) {
+			if name.Namespace == namespace {
+				names = append(names, name.Name)
+			}
+		}
+		return names
+	}
+	ctx, cancel := context.WithTimeout(ctx, completionTime)
+	defer cancel()
+	quiet := *o
+	quiet.ErrOut = io.Discard
+	reader, err := NewAPI(quiet, o.API.given).Client()
+	if err != nil {
+		return nil
+	}
+	names, err = collect.Names(ctx, reader, kind, namespace)
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
+// CompleteFlags completes the flags of the root command that name something in
+// the cluster or in the kubeconfig.
+func (o *Options) CompleteFlags(root *cobra.Command) error {
+	const noFiles = cobra.ShellCompDirectiveNoFileComp
+	err := root.RegisterFlagCompletionFunc("namespace",
+		func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return o.names(cmd.Context(), gwapi.KindNamespace, ""), noFiles
+		})
+	if err != nil {
+		return err
+	}
+	return root.RegisterFlagCompletionFunc("context",
+		func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return o.API.Contexts(), noFiles
+		})
 }

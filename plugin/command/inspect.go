@@ -48,15 +48,20 @@ in the namespace (-A: in all) shows what the operator verified, or "not probed"
 VERDICT is what stands in the way: 503 where Envoy refuses a certificate, 500
 where the policy or the path is invalid, "passes", "plaintext", "not probed".
 What the operator wrote in status comes first; what the same rules say about
-the files as they are now follows where it differs.`,
+the objects as they are now follows where it differs.
+
+` + rightsToRead + rightsToAsk,
 		Example: example(base, `  # Why does the Service answer 503?
+  PROGRAM inspect svc/api
+
+  # The same about manifests that are not applied yet
   PROGRAM inspect svc/api -f DIR
 
   # Everything behind a Gateway, with every check and message
-  PROGRAM inspect gateway/web -o wide -f DIR
+  PROGRAM inspect gateway/web -o wide
 
   # Where is verification off?
-  PROGRAM inspect -A -f DIR -o jsonpath='{.items[?(@.policy.mode.state=="Active")].service.name}'`),
+  PROGRAM inspect -A -o jsonpath='{.items[?(@.policy.mode.state=="Active")].service.name}'`),
 		ValidArgsFunction: o.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.complete(args); err != nil {

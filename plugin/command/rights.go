@@ -1,6 +1,22 @@
 package command
 
-// Rights says what a writing verb needs in a cluster beside what reading and
+// RightsToRead and rightsToAsk are what reading, and asking endpoints, needs in a
+// cluster, as a table for the help.
+const (
+	rightsToRead = `Rights in a cluster (RBAC), as far as you want to see something of:
+  list, get    gateways, gatewayclasses, httproutes, grpcroutes, tlsroutes,
+               tcproutes, listenersets, referencegrants, backendtlspolicies
+               (gateway.networking.k8s.io)
+  list, get    services, namespaces; list endpointslices (discovery.k8s.io)
+  list, get    gatewayparameters (backendtls.dev)
+  get          configmaps that policies name
+  Secrets are never read. Whoever may list in one namespace only sees that, and
+  of the others what is named there and may be got; the rest is <forbidden>.`
+	rightsToAsk = `
+  get, create  pods/portforward, unless --via direct`
+)
+
+// These say what a writing verb needs in a cluster beside what reading and
 // asking endpoints needs, by verb of the API and resource. The API server
 // refuses whatever of it is missing in its dry run, before anything is asked.
 const (

@@ -39,12 +39,14 @@ namespace (-A: in all) that a policy decides about, or that needs one.
 skip-verify be turned off?
 
 Exit code 0: yes, every endpoint passes. 1: no. 2: no answer, because nothing
-can be reached, there is no target, or the command line or a file is wrong.`,
+can be reached, there is no target, or the command line or a file is wrong.
+
+` + rightsToRead + rightsToAsk,
 		Example: example(base, `  # Would a request reach the Service?
-  PROGRAM verify svc/api -f DIR
+  PROGRAM verify svc/api
 
   # May skip-verify be turned off?
-  PROGRAM verify svc/api --ignore-mode -f DIR && PROGRAM skip-verify off svc/api -f DIR --write
+  PROGRAM verify svc/api --ignore-mode && PROGRAM skip-verify off svc/api
 
   # In CI: do the certificates pass the policies in this directory?
   PROGRAM verify -A -f DIR`),
@@ -100,7 +102,8 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if answer == assess.NoAnswer {
-		return &Exit{Code: NoAnswer, Err: errors.New("no answer: an endpoint cannot be reached, or there is none")}
+		return &Exit{Code: NoAnswer, Err: errors.New("no answer: an endpoint cannot be reached, there is none, "+
+			"or what it must show could not be read")}
 	}
 	return nil
 }
