@@ -53,15 +53,19 @@ func (a *Assessor) conditions(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.
 			list = append(list, condition(*said, sourceOperator))
 		}
 		found := meta.FindStatusCondition(computed, kind.name)
-		if found == nil || !kind.computed || unseen && (said != nil || kind.name == "SecurityDegraded") ||
-			said != nil && found.Reason == unseenReason {
+		if found == nil || !kind.computed || unseen && (said != nil || kind.name == "SecurityDegraded") {
 			continue // What nobody could look at contradicts nothing.
 		}
-		if said == nil || said.Status != found.Status || said.Reason != found.Reason {
+		if said == nil || differs(said, found) {
 			list = append(list, condition(*found, sourceComputed))
 		}
 	}
 	return list
+}
+
+// differs says whether what was computed contradicts what the operator said.
+func differs(said, found *metav1.Condition) bool {
+	return found.Reason != unseenReason && (said.Status != found.Status || said.Reason != found.Reason)
 }
 
 // differing says where what was read and the status of the same generation

@@ -14,6 +14,26 @@ import (
 
 // fill puts all objects of a kind into a snapshot.
 func fill(snap *snapshot.Snapshot, kind gwapi.Kind, objects []client.Object) {
+	if kind.Group() == gatewayv1.GroupName {
+		fillGatewayAPI(snap, kind, objects)
+		return
+	}
+	switch kind {
+	case gwapi.KindGatewayParameters:
+		snap.Parameters = typed[*v1alpha1.GatewayParameters](objects)
+	case gwapi.KindService:
+		snap.Services = typed[*corev1.Service](objects)
+	case gwapi.KindConfigMap:
+		snap.ConfigMaps = typed[*corev1.ConfigMap](objects)
+	case gwapi.KindNamespace:
+		snap.Namespaces = typed[*corev1.Namespace](objects)
+	case gwapi.KindEndpointSlice:
+		snap.EndpointSlices = typed[*discoveryv1.EndpointSlice](objects)
+	default: // Secrets are never read.
+	}
+}
+
+func fillGatewayAPI(snap *snapshot.Snapshot, kind gwapi.Kind, objects []client.Object) {
 	switch kind {
 	case gwapi.KindGatewayClass:
 		snap.GatewayClasses = typed[*gatewayv1.GatewayClass](objects)
@@ -33,18 +53,7 @@ func fill(snap *snapshot.Snapshot, kind gwapi.Kind, objects []client.Object) {
 		snap.ReferenceGrants = typed[*gatewayv1.ReferenceGrant](objects)
 	case gwapi.KindBackendTLSPolicy:
 		snap.TLSPolicies = typed[*gatewayv1.BackendTLSPolicy](objects)
-	case gwapi.KindGatewayParameters:
-		snap.Parameters = typed[*v1alpha1.GatewayParameters](objects)
-	case gwapi.KindService:
-		snap.Services = typed[*corev1.Service](objects)
-	case gwapi.KindConfigMap:
-		snap.ConfigMaps = typed[*corev1.ConfigMap](objects)
-	case gwapi.KindNamespace:
-		snap.Namespaces = typed[*corev1.Namespace](objects)
-	case gwapi.KindEndpointSlice:
-		snap.EndpointSlices = typed[*discoveryv1.EndpointSlice](objects)
-	case gwapi.KindSecret:
-		// Never read.
+	default:
 	}
 }
 

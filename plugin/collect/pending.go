@@ -124,38 +124,14 @@ func (c *collector) limitConfigMaps(concerned map[string]bool) {
 // ReferenceGrants of a namespace that is referred to from another.
 func mentioned(snap *snapshot.Snapshot) map[gwapi.Key]bool {
 	keys := map[gwapi.Key]bool{}
-	mention := func(namespace string, parents []gatewayv1.ParentReference, backends []gatewayv1.BackendRef) {
-		mentionParents(keys, namespace, parents)
-		for i := range backends {
-			mentionBackend(keys, namespace, &backends[i])
-		}
-	}
-	for _, route := range snap.HTTPRoutes.Sorted() {
-		var backends []gatewayv1.BackendRef
-		for _, rule := range route.Spec.Rules {
-			for _, backend := range rule.BackendRefs {
-				backends = append(backends, backend.BackendRef)
+	for _, route := range routes(snap) {
+		for i := range route.parents {
+			if key, known := gwapi.ParentKey(&route.parents[i], route.namespace); known {
+				keys[key] = true
 			}
 		}
-		mention(route.Namespace, route.Spec.ParentRefs, backends)
-	}
-	for _, route := range snap.GRPCRoutes.Sorted() {
-		var backends []gatewayv1.BackendRef
-		for _, rule := range route.Spec.Rules {
-			for _, backend := range rule.BackendRefs {
-				backends = append(backends, backend.BackendRef)
-			}
-		}
-		mention(route.Namespace, route.Spec.ParentRefs, backends)
-	}
-	for _, route := range snap.TLSRoutes.Sorted() {
-		for _, rule := range route.Spec.Rules {
-			mention(route.Namespace, route.Spec.ParentRefs, rule.BackendRefs)
-		}
-	}
-	for _, route := range snap.TCPRoutes.Sorted() {
-		for _, rule := range route.Spec.Rules {
-			mention(route.Namespace, route.Spec.ParentRefs, rule.BackendRefs)
+		for i := range route.backends {
+			mentionBackend(keys, route.namespace, &route.backends[i])
 		}
 	}
 	for _, set := range snap.ListenerSets.Sorted() {
@@ -174,13 +150,44 @@ func mentioned(snap *snapshot.Snapshot) map[gwapi.Key]bool {
 	return keys
 }
 
-// mentionParents names the Gateways and ListenerSets that a route attaches to.
-func mentionParents(keys map[gwapi.Key]bool, namespace string, parents []gatewayv1.ParentReference) {
-	for i := range parents {
-		if key, known := gwapi.ParentKey(&parents[i], namespace); known {
-			keys[key] = true
+// route is what a route of any kind names.
+type route struct {
+	namespace string
+	parents   []gatewayv1.ParentReference
+	backends  []gatewayv1.BackendRef
+}
+
+func routes(snap *snapshot.Snapshot) []route {
+	var list []route
+	for _, r := range snap.HTTPRoutes.Sorted() {
+		one := route{namespace: r.Namespace, parents: r.Spec.ParentRefs}
+		for _, rule := range r.Spec.Rules {
+			for _, backend := range rule.BackendRefs {
+				one.backends = append(one.backends, backend.BackendRef)
+			}
+		}
+		list = append(list, one)
+	}
+	for _, r := range snap.GRPCRoutes.Sorted() {
+		one := route{namespace: r.Namespace, parents: r.Spec.ParentRefs}
+		for _, rule := range r.Spec.Rules {
+			for _, backend := range rule.BackendRefs {
+				one.backends = append(one.backends, backend.BackendRef)
+			}
+		}
+		list = append(list, one)
+	}
+	for _, r := range snap.TLSRoutes.Sorted() {
+		for _, rule := range r.Spec.Rules {
+			list = append(list, route{namespace: r.Namespace, parents: r.Spec.ParentRefs, backends: rule.BackendRefs})
 		}
 	}
+	for _, r := range snap.TCPRoutes.Sorted() {
+		for _, rule := range r.Spec.Rules {
+			list = append(list, route{namespace: r.Namespace, parents: r.Spec.ParentRefs, backends: rule.BackendRefs})
+		}
+	}
+	return list
 }
 
 // mentionBackend names a Service that a route leads to and, where that is in

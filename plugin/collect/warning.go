@@ -25,8 +25,8 @@ func (c *collector) warnings() []string {
 		}
 	}
 	if c.boundToOne() {
-		list = append(list, "you may list in namespace "+c.config.Namespace+" only: of the others, what is named there is read, "+
-			"where you may get it")
+		list = append(list, "you may list in namespace "+c.config.Namespace+
+			" only: of the others, what is named there is read, where you may get it")
 	} else {
 		add("you may not list %s in all namespaces: only those of namespace "+c.config.Namespace+
 			" are read, and what those name elsewhere, where you may get it",
@@ -58,7 +58,8 @@ func (c *collector) boundToOne() bool {
 		if known.cluster || c.unserved[known.kind] || known.kind == gwapi.KindEndpointSlice && !c.config.AllNamespaces {
 			continue
 		}
-		if !slices.ContainsFunc(c.refusals, func(r refusal) bool { return r.fallback != "" && r.resource.kind == known.kind }) {
+		bound := func(r refusal) bool { return r.fallback != "" && r.resource.kind == known.kind }
+		if !slices.ContainsFunc(c.refusals, bound) {
 			return false
 		}
 	}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -92,16 +93,21 @@ func (o *Options) names(ctx context.Context, kind gwapi.Kind, namespace string) 
 // CompleteFlags completes the flags of the root command that name something in
 // the cluster or in the kubeconfig.
 func (o *Options) CompleteFlags(root *cobra.Command) error {
-	const noFiles = cobra.ShellCompDirectiveNoFileComp
-	err := root.RegisterFlagCompletionFunc("namespace",
-		func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			return o.names(cmd.Context(), gwapi.KindNamespace, ""), noFiles
-		})
-	if err != nil {
-		return err
-	}
-	return root.RegisterFlagCompletionFunc("context",
-		func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			return o.API.Contexts(), noFiles
-		})
+	return errors.Join(
+		root.RegisterFlagCompletionFunc("namespace", o.completeNamespaces),
+		root.RegisterFlagCompletionFunc("context", o.completeContexts))
+}
+
+// completeNamespaces completes -n.
+func (o *Options) completeNamespaces(
+	cmd *cobra.Command, _ []string, _ string,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return o.names(cmd.Context(), gwapi.KindNamespace, ""), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeContexts completes --context.
+func (o *Options) completeContexts(
+	*cobra.Command, []string, string,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return o.API.Contexts(), cobra.ShellCompDirectiveNoFileComp
 }

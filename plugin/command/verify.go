@@ -102,7 +102,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if answer == assess.NoAnswer {
-		return &Exit{Code: NoAnswer, Err: errors.New("no answer: an endpoint cannot be reached, there is none, "+
+		return &Exit{Code: NoAnswer, Err: errors.New("no answer: an endpoint cannot be reached, there is none, " +
 			"or what it must show could not be read")}
 	}
 	return nil

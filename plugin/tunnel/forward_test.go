@@ -25,8 +25,8 @@ import (
 	"github.com/backendtls/backendtls/test/pki"
 )
 
-// refused is what a kubelet says of a port that nothing listens on.
-var refused = errors.New("failed to connect to localhost:9 inside namespace \"x\", " +
+// errRefused is what a kubelet says of a port that nothing listens on.
+var errRefused = errors.New("failed to connect to localhost:9 inside namespace \"x\", " +
 	"IPv4: dial tcp4 127.0.0.1:9: connect: connection refused")
 
 // pods are a cluster whose pods are functions.
@@ -44,7 +44,7 @@ func cluster(t *testing.T, guard func(http.ResponseWriter, *http.Request) bool) 
 	p.Kubelet.Dial = func(_ context.Context, _ types.NamespacedName, port uint16) (net.Conn, error) {
 		handle := p.ports[port]
 		if handle == nil {
-			return nil, refused
+			return nil, errRefused
 		}
 		near, far := net.Pipe()
 		go func() {
