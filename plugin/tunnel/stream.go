@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,9 +42,9 @@ type stream struct {
 	// victim says, once closed, that the connection was closed because of another
 	// stream.
 	victim bool
-	// heard says that the pod sent something; read by one goroutine at a time,
-	// as TLS does.
-	heard bool
+	// heard says that the pod sent something. A read may be under way while Close
+	// looks at it.
+	heard atomic.Bool
 }
 
 // errNoAnswer is about a stream that the other side does not confirm in time.
@@ -116,8 +117,10 @@ func (s *stream) refusal() string {
 // fails with what the kubelet says of it.
 func (s *stream) Read(buffer []byte) (int, error) {
 	n, err := s.data.Read(buffer)
-	s.heard = s.heard || n > 0
-	if err == nil || s.heard {
+	if n > 0 {
+		s.heard.Store(true)
+	}
+	if err == nil || s.heard.Load() {
 		return n, err
 	}
 	select {
@@ -144,7 +147,7 @@ func (s *stream) Close() error {
 		_ = s.fault.Reset()
 		<-s.said
 		s.link.conn.RemoveStreams(s.data, s.fault)
-		s.end(!s.heard || s.reason != "")
+		s.end(!s.heard.Load() || s.reason != "")
 	})
 	return nil
 }

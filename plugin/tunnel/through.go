@@ -67,7 +67,7 @@ func (t *Through) once(
 		return seen, errors.Is(failed, errSpoiled)
 	}
 	_ = opened.Close() // The probe has closed it; this waits until that is done.
-	if reason := opened.refusal(); reason != "" && seen.Fault != "" && !opened.heard {
+	if reason := opened.refusal(); reason != "" && seen.Fault != "" && !opened.heard.Load() {
 		seen.Fault, seen.Err = model.FaultUnreachable, (&RefusedError{Port: opened.port, Reason: reason}).Error()
 		return seen, false
 	}
