@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -42,6 +44,10 @@ func NewCache(config *rest.Config, log *slog.Logger) (cache.Cache, error) {
 	}
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{partOfLabel: partOf})}
 	complaints := newJournal(log)
+	config = rest.CopyConfig(config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return &persistent{next: next, complaints: complaints, pause: time.Second}
+	})
 	objects, err := cache.New(config, cache.Options{
 		Scheme:                       scheme,
 		Mapper:                       Mapper(),

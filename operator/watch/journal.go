@@ -47,9 +47,11 @@ func (j *journal) err(subject, message string, args ...any) {
 	}
 }
 
-// over makes the subject due again.
-func (j *journal) over(subject string) {
+// over makes the subject due again, and says whether it was mentioned.
+func (j *journal) over(subject string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	_, said := j.said[subject]
 	delete(j.said, subject)
+	return said
 }
