@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,6 +39,20 @@ func (r refusal) Error() string { return r.words }
 // errPassing says that an object of an earlier Gateway of that name is still
 // being removed.
 var errPassing = errors.New("is of an earlier Gateway of that name and being removed")
+
+// attempt is reconcile, in which a panic over one Gateway's objects is that
+// Gateway's fault and not the end of every other's operator.
+func (f *Fleet) attempt(ctx context.Context, key gwapi.Key) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			f.config.Log.Error("a gateway's fleet panicked", "gateway", key.String(), "panic", fault,
+				"stack", string(debug.Stack()))
+			err = refusal{"its Envoys cannot be brought about: internal fault, see the operator's log"}
+			f.tell(key, err)
+		}
+	}()
+	return f.reconcile(ctx, key)
+}
 
 // reconcile brings about one Gateway's fleet. An error means: once more, later.
 func (f *Fleet) reconcile(ctx context.Context, key gwapi.Key) error {

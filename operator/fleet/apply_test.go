@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/operator/apitest"
 )
@@ -290,6 +292,43 @@ func TestAGatewayWithoutListenersStartsNothing(t *testing.T) {
 	h.quiet()
 	if got := h.writes(); len(got) > 0 {
 		t.Errorf("it got %v", got)
+	}
+}
+
+func TestAConfigMapThatOnlyLooksLikeOursIsNotHeld(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string]map[string]string{
+		"nothing in it":        nil,
+		"something else in it": {"index.html": "hello"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t, apitest.New(t))
+			h.server.Put(named(&corev1.ConfigMap{
+				Labels: map[string]string{LabelName: EnvoyName, LabelManagedBy: OperatorName}, Data: data,
+			}))
+			h.put(web(func(g *model.Gateway) { g.Listeners = nil }))
+			h.quiet()
+			if got := h.writes(); len(got) > 0 {
+				t.Errorf("written: %v", got)
+			}
+		})
+	}
+}
+
+func TestAPanicOverAGatewayIsItsFaultAndNotTheEndOfTheOperator(t *testing.T) {
+	t.Parallel()
+	f := New(Config{
+		Authority: func() []byte { panic("boom") }, Leading: func() bool { return true },
+		Log: slog.New(slog.DiscardHandler),
+	})
+	t.Cleanup(f.queue.ShutDown)
+	f.Put(map[gwapi.Key]model.Gateway{webKey: web()})
+	if !f.next(t.Context()) {
+		t.Fatal("nothing was tried")
+	}
+	if fault := f.Faults()[webKey]; !strings.Contains(fault, "internal fault") {
+		t.Errorf("fault %q", fault)
 	}
 }
 

@@ -218,7 +218,7 @@ func (f *Fleet) next(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return true
 	}
-	if err := f.reconcile(ctx, key); err != nil {
+	if err := f.attempt(ctx, key); err != nil {
 		f.queue.AddRateLimited(key)
 		return true
 	}

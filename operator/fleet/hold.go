@@ -33,6 +33,10 @@ func (f *Fleet) hold(ctx context.Context, gateway *model.Gateway, settings Setti
 	if err := f.config.Client.Get(ctx, id.name, config); err != nil {
 		return id.explain(err)
 	}
+	if config.Data[trustFile] == "" {
+		// Somebody made it and gave it our labels: no Envoy reads it.
+		return nil
+	}
 	if config.Data[trustFile] != string(trust) {
 		// The rest is applied as it is: what is left out of an application is
 		// removed.
