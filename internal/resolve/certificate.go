@@ -95,8 +95,11 @@ func (b *builder) certificateSecret(
 		namespace = string(*ref.Namespace)
 	}
 	key = gwapi.KeyOf(gwapi.KindSecret, namespace, string(ref.Name))
-	b.ref(l.gateway.key, key)
-	why, sentence = b.permitted(l.gateway.key, key)
+	if why, sentence = b.permitted(l.gateway.key, key); why == present {
+		// What is in Refs is read: a Secret that the listener may not refer to is
+		// not. A grant that comes later is a change by itself.
+		b.ref(l.gateway.key, key)
+	}
 	return key, why, sentence
 }
 

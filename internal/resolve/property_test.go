@@ -106,7 +106,8 @@ func forEachRule(gateway model.Gateway, visit func(model.Server, model.Rule)) {
 }
 
 // checkNamed: every Service and Secret that one of our Gateways, or a route on
-// it, names is in Refs, existing or missing.
+// it, names is in Refs, existing or missing; but a Secret only where the Gateway
+// may refer to it, because what is in Refs is read.
 func checkNamed(t *testing.T, snap *snapshot.Snapshot, result resolve.Result) {
 	t.Helper()
 	need := func(gateway, object gwapi.Key) {
@@ -114,6 +115,7 @@ func checkNamed(t *testing.T, snap *snapshot.Snapshot, result resolve.Result) {
 			t.Errorf("%s names %s, which is not in Refs", gateway, object)
 		}
 	}
+	grants := snap.ReferenceGrants.Sorted()
 	for key := range result.Gateways {
 		object, _ := snap.Gateways.Get(key.NamespacedName())
 		for _, listener := range object.Spec.Listeners {
@@ -126,7 +128,14 @@ func checkNamed(t *testing.T, snap *snapshot.Snapshot, result resolve.Result) {
 					if ref.Namespace != nil {
 						namespace = string(*ref.Namespace)
 					}
-					need(key, gwapi.KeyOf(gwapi.KindSecret, namespace, string(ref.Name)))
+					secret := gwapi.KeyOf(gwapi.KindSecret, namespace, string(ref.Name))
+					if !gwapi.Allowed(grants, key, secret) {
+						if slices.Contains(result.Refs[secret], key) {
+							t.Errorf("%s may not refer to %s, which is in Refs", key, secret)
+						}
+						continue
+					}
+					need(key, secret)
 				}
 			}
 		}
