@@ -102,8 +102,11 @@ install-yaml: ## Render manifests/ into .build/install.yaml, which needs nothing
 	@mv .build/install.yaml.new .build/install.yaml
 	@echo "wrote .build/install.yaml"
 
+figures: build image cluster ## Measure the operator in the local cluster, idle and with 1,000 policies; needs root
+	@go test -run '^$$' -bench OperatorInACluster -benchtime 1x -timeout 20m ./test/cluster
+
 bench: ## Run the benchmarks
-	@go test -run '^$$' -bench . -benchmem ./internal/... ./operator/... ./test/...
+	@go test -run '^$$' -bench . -benchmem ./internal/... ./operator/... $$(go list ./test/... | grep -v /test/cluster)
 
 clean: ## Remove everything that was built or fetched
 	@if [ -d .build ]; then chmod -R u+w .build; fi
@@ -121,5 +124,5 @@ $(TOOLS)/%:
 	@echo "building $* (minutes the first time, never again until tools/go.mod changes)"
 	@cd tools && go build -ldflags "-s -w" -o ../$@ $(PACKAGE)
 
-.PHONY: help demo shell build envoy test test-cluster e2e fuzz golden lint generate install-yaml bench clean \
+.PHONY: help demo shell build envoy test test-cluster e2e fuzz golden lint generate install-yaml figures bench clean \
 	cluster cluster-down image FORCE

@@ -14,6 +14,10 @@ import (
 // maxLine bounds a line of the log. Events of level Metadata have a few KiB.
 const maxLine = 4 << 20
 
+// decision is the annotation that says what the roles said
+// (k8s.io/apiserver/pkg/endpoints/filters, decisionAnnotationKey).
+const decision = "authorization.k8s.io/decision"
+
 // Request is something that was asked of the API server.
 type Request struct {
 	Group, Resource, Verb string
@@ -27,7 +31,7 @@ func (r Request) String() string { return describe(r.Verb, r.Group, r.Resource, 
 // Requests are what one user asked for, and how often.
 type Requests struct {
 	Allowed map[Request]int
-	// Forbidden were answered 403.
+	// Forbidden were answered 403 for want of a right.
 	Forbidden map[Request]int
 }
 
@@ -77,7 +81,9 @@ func (r *Requests) add(event *auditv1.Event) {
 		Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name,
 	}
 	switch code := event.ResponseStatus.Code; {
-	case code == http.StatusForbidden:
+	// Admission answers 403 too, where a namespace is on its way out for example;
+	// that comes after the right had been checked.
+	case code == http.StatusForbidden && event.Annotations[decision] != "allow":
 		r.Forbidden[request]++
 	case code == http.StatusUnauthorized:
 	case code == http.StatusCreated && request.Verb == "patch":
