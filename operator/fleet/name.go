@@ -66,9 +66,11 @@ const (
 )
 
 // selectorLabels select the pods of a Gateway within its namespace. They can
-// never change: a Deployment's selector is immutable.
+// never change: a Deployment's selector is immutable. Whoever takes from a pod a
+// label that the operator sees pods by (LabelName, LabelPartOf) takes it from its
+// Service and ReplicaSet too: none gets requests that status does not speak of.
 func selectorLabels(gateway gwapi.Key) map[string]string {
-	return map[string]string{LabelName: EnvoyName, LabelGateway: labelValue(gateway.Name)}
+	return map[string]string{LabelName: EnvoyName, LabelPartOf: partOf, LabelGateway: labelValue(gateway.Name)}
 }
 
 // labels are those of every object: the Gateway's own wishes, which override

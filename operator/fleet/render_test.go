@@ -156,6 +156,20 @@ func TestWhatEnvoysTrustChangesWithoutARestart(t *testing.T) {
 	}
 }
 
+func TestAPodThatTheOperatorDoesNotSeeGetsNoRequests(t *testing.T) {
+	objects := mustRender(t, web())
+	for what, selector := range map[string]map[string]string{
+		"Service":    of[*corev1.Service](t, objects).Spec.Selector,
+		"Deployment": of[*appsv1.Deployment](t, objects).Spec.Selector.MatchLabels,
+	} {
+		// The first is what pods are told apart by here, the second what the
+		// operator's cache follows.
+		if selector[LabelName] != EnvoyName || selector[LabelPartOf] != partOf {
+			t.Errorf("the %s selects %v", what, selector)
+		}
+	}
+}
+
 func TestAnotherListenerRestartsNothing(t *testing.T) {
 	before := mustRender(t, web())
 	after := mustRender(t, web(func(g *model.Gateway) {
