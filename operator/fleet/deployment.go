@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -44,6 +45,11 @@ const (
 // bootstrapAnnotation makes pods start anew when what an Envoy reads at its
 // start has changed. CA and token are not part of it: they change as it runs.
 const bootstrapAnnotation = gwapi.Prefix + "bootstrap"
+
+// appArmorAnnotation is the beginning of those by which a pod's containers leave
+// AppArmor, up to Kubernetes 1.30 and for older nodes. A Gateway's annotations
+// are its author's, confinement is not.
+const appArmorAnnotation = "container.apparmor.security.beta.kubernetes.io/"
 
 const (
 	// defaultConcurrency is the worker threads of an Envoy without a CPU limit.
@@ -108,6 +114,7 @@ func (r *rendering) podTemplate(bootstrap string, resources corev1.ResourceRequi
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
+	maps.DeleteFunc(annotations, func(key, _ string) bool { return strings.HasPrefix(key, appArmorAnnotation) })
 	annotations[bootstrapAnnotation] = model.Digest(bootstrap)
 	return corev1.PodTemplateSpec{
 		Labels: labels(r.gateway), Annotations: annotations,

@@ -170,6 +170,18 @@ func TestAPodThatTheOperatorDoesNotSeeGetsNoRequests(t *testing.T) {
 	}
 }
 
+func TestAGatewaysAnnotationsDoNotLoosenItsPods(t *testing.T) {
+	objects := mustRender(t, web(func(g *model.Gateway) {
+		g.Fleet.Annotations = map[string]string{
+			"container.apparmor.security.beta.kubernetes.io/envoy": "unconfined", "example.com/team": "shop",
+		}
+	}))
+	got := of[*appsv1.Deployment](t, objects).Spec.Template.Annotations
+	if got["example.com/team"] != "shop" || len(got) != 2 {
+		t.Errorf("the pods are annotated %v", got)
+	}
+}
+
 func TestAnotherListenerRestartsNothing(t *testing.T) {
 	before := mustRender(t, web())
 	after := mustRender(t, web(func(g *model.Gateway) {
