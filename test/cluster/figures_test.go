@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -32,33 +31,32 @@ const (
 // BenchmarkOperatorInACluster measures the operator as it is installed: idle,
 // and with many policies. It is no test: `make figures` runs it, alone.
 func BenchmarkOperatorInACluster(b *testing.B) {
-	ctx := b.Context()
 	for b.Loop() {
 		info, err := os.Stat(root + "/.build/images/operator.tar")
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(info.Size())/1e6, "MB-image")
-		report(b, ctx, "idle")
-		begin(b, ctx, "idle")
-		namespace, whole, last := crowded(b, ctx)
+		report(b, "idle")
+		begin(b, "idle")
+		namespace, whole, last := crowded(b)
 		b.ReportMetric(whole.Seconds(), "s-all-programmed")
 		b.ReportMetric(last.Seconds(), "s-all-programmed-after-last")
-		report(b, ctx, "policies")
-		begin(b, ctx, "policies")
-		if _, err := here.run(ctx, "delete", "namespace", namespace, "--wait=false"); err != nil {
+		report(b, "policies")
+		begin(b, "policies")
+		if _, err := here.run(b.Context(), "delete", "namespace", namespace, "--wait=false"); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 // report measures both replicas over a calm while.
-func report(b *testing.B, ctx context.Context, when string) {
+func report(b *testing.B, when string) {
 	b.Helper()
 	time.Sleep(calm)
-	before := replicas(b, ctx)
+	before := replicas(b)
 	time.Sleep(calm)
-	for i, after := range replicas(b, ctx) {
+	for i, after := range replicas(b) {
 		who := fmt.Sprintf("%s-replica-%d", when, i+1)
 		b.ReportMetric(float64(after.resident)/(1<<20), "MiB-RSS-"+who)
 		b.ReportMetric(float64(after.peak)/(1<<20), "MiB-peak-"+who)
@@ -73,9 +71,9 @@ type replica struct {
 	started        time.Time
 }
 
-func replicas(b *testing.B, ctx context.Context) []replica {
+func replicas(b *testing.B) []replica {
 	b.Helper()
-	all, err := pods(ctx, system, "backendtls-operator")
+	all, err := pods(b.Context(), system, "backendtls-operator")
 	if err != nil || len(all) != 2 {
 		b.Fatalf("%d replicas, %v", len(all), err)
 	}
@@ -137,9 +135,9 @@ func measure(pod string) (r replica, err error) {
 
 // begin replaces a replica and measures how long the new one takes from the
 // start of its process until it serves xDS.
-func begin(b *testing.B, ctx context.Context, when string) {
+func begin(b *testing.B, when string) {
 	b.Helper()
-	all, err := pods(ctx, system, "backendtls-operator")
+	all, err := pods(b.Context(), system, "backendtls-operator")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -147,16 +145,16 @@ func begin(b *testing.B, ctx context.Context, when string) {
 	for i := range all {
 		known[all[i].Name] = true
 	}
-	if err := here.client.Delete(ctx, &all[0]); err != nil {
+	if err := here.client.Delete(b.Context(), &all[0]); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := here.run(ctx, "wait", "-n", system, "--for=delete", "pod/"+all[0].Name, "--timeout=60s"); err != nil {
+	if _, err := here.run(b.Context(), "wait", "-n", system, "--for=delete", "pod/"+all[0].Name, "--timeout=60s"); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := here.run(ctx, "rollout", "status", "-n", system, "deployment/backendtls-operator", "--timeout=60s"); err != nil {
+	if _, err := here.run(b.Context(), "rollout", "status", "-n", system, "deployment/backendtls-operator", "--timeout=60s"); err != nil {
 		b.Fatal(err)
 	}
-	if all, err = pods(ctx, system, "backendtls-operator"); err != nil {
+	if all, err = pods(b.Context(), system, "backendtls-operator"); err != nil {
 		b.Fatal(err)
 	}
 	for i := range all {
@@ -167,14 +165,14 @@ func begin(b *testing.B, ctx context.Context, when string) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(served(b, ctx, all[i].Name).Sub(r.started).Seconds(), "s-to-first-xDS-"+when)
+		b.ReportMetric(served(b, all[i].Name).Sub(r.started).Seconds(), "s-to-first-xDS-"+when)
 	}
 }
 
 // served is when a replica began to serve xDS.
-func served(b *testing.B, ctx context.Context, pod string) time.Time {
+func served(b *testing.B, pod string) time.Time {
 	b.Helper()
-	log, err := here.run(ctx, "logs", "-n", system, pod)
+	log, err := here.run(b.Context(), "logs", "-n", system, pod)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -193,11 +191,11 @@ func served(b *testing.B, ctx context.Context, pod string) time.Time {
 
 // crowded makes a Gateway with many Services, routes and policies. It returns
 // how long it took from the first and from the last until all were programmed.
-func crowded(b *testing.B, ctx context.Context) (namespace string, whole, last time.Duration) {
+func crowded(b *testing.B) (namespace string, whole, last time.Duration) {
 	b.Helper()
 	created := &corev1.Namespace{}
 	created.GenerateName = "test-"
-	if err := here.client.Create(ctx, created); err != nil {
+	if err := here.client.Create(b.Context(), created); err != nil {
 		b.Fatal(err)
 	}
 	namespace = created.Name
@@ -215,14 +213,14 @@ func crowded(b *testing.B, ctx context.Context) (namespace string, whole, last t
 	ca.Namespace, ca.Name = namespace, "ca"
 	began := time.Now()
 	for _, object := range []client.Object{gateway, ca} {
-		if err := here.client.Create(ctx, object); err != nil {
+		if err := here.client.Create(b.Context(), object); err != nil {
 			b.Fatal(err)
 		}
 	}
-	create(b, ctx, namespace)
+	create(b, namespace)
 	made := time.Now()
 	for {
-		if n := inForce(b, ctx, namespace); n == crowd {
+		if n := inForce(b, namespace); n == crowd {
 			return namespace, time.Since(began), time.Since(made)
 		} else if time.Since(made) > 5*time.Minute {
 			b.Fatalf("%d of %d policies are programmed after %s", n, crowd, time.Since(made))
@@ -232,7 +230,7 @@ func crowded(b *testing.B, ctx context.Context) (namespace string, whole, last t
 }
 
 // create makes the Services, routes and policies, several at a time.
-func create(b *testing.B, ctx context.Context, namespace string) {
+func create(b *testing.B, namespace string) {
 	b.Helper()
 	turns := make(chan int, crowd)
 	for i := range crowd {
@@ -244,7 +242,7 @@ func create(b *testing.B, ctx context.Context, namespace string) {
 		all.Go(func() {
 			for i := range turns {
 				for _, object := range member(namespace, fmt.Sprintf("api-%d", i)) {
-					if err := here.client.Create(ctx, object); err != nil {
+					if err := here.client.Create(b.Context(), object); err != nil {
 						b.Error(err)
 						return
 					}
@@ -278,10 +276,10 @@ func member(namespace, name string) []client.Object {
 }
 
 // inForce counts the policies that are in force.
-func inForce(b *testing.B, ctx context.Context, namespace string) (n int) {
+func inForce(b *testing.B, namespace string) (n int) {
 	b.Helper()
 	var list gatewayv1.BackendTLSPolicyList
-	if err := here.client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+	if err := here.client.List(b.Context(), &list, client.InNamespace(namespace)); err != nil {
 		b.Fatal(err)
 	}
 	for i := range list.Items {

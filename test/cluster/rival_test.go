@@ -63,13 +63,12 @@ func TestARivalForStatusEndsInNoStorm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := metav1.ObjectMeta{Namespace: team.name, Name: "api"}
 	var wrote int
 	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); wrote++ {
-		if err := overwrite(t.Context(), &gatewayv1.BackendTLSPolicy{ObjectMeta: named}, 1); err != nil {
+		if err := overwrite(t.Context(), &gatewayv1.BackendTLSPolicy{Namespace: team.name, Name: "api"}, 1); err != nil {
 			t.Fatal(err)
 		}
-		if err := overwrite(t.Context(), &gatewayv1.HTTPRoute{ObjectMeta: named}, 1); err != nil {
+		if err := overwrite(t.Context(), &gatewayv1.HTTPRoute{Namespace: team.name, Name: "api"}, 1); err != nil {
 			t.Fatal(err)
 		}
 		if got := team.status(address); got != 200 {
@@ -170,7 +169,7 @@ func TestAPolicyWithoutRoomForOurEntryIsNotApplied(t *testing.T) {
 	}
 	stop()
 	others.Wait()
-	policy := &gatewayv1.BackendTLSPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: team.name, Name: "api"}}
+	policy := &gatewayv1.BackendTLSPolicy{Namespace: team.name, Name: "api"}
 	if err := overwrite(t.Context(), policy, 15); err != nil {
 		t.Fatal(err)
 	}

@@ -122,15 +122,6 @@ func (s *space) rollout(deployment string) {
 	}
 }
 
-// restart starts the pods of a Deployment anew, one after the other.
-func (s *space) restart(deployment string) {
-	s.Helper()
-	if _, err := here.run(s.Context(), "rollout", "restart", "-n", s.name, "deployment/"+deployment); err != nil {
-		s.Fatal(err)
-	}
-	s.rollout(deployment)
-}
-
 // condition is one of the conditions of policy api on Gateway web.
 func (s *space) condition(kind string) *metav1.Condition {
 	s.Helper()
