@@ -183,13 +183,15 @@ func (l *Loop) batch(now time.Time) time.Time {
 	for key, gateway := range result.Gateways {
 		faultsChanged = l.publish(key, gateway) || faultsChanged
 	}
-	if faultsChanged && whole {
-		// The model is the same, but the statuses must tell of the faults.
+	l.Fleet.Put(result.Gateways)
+	if whole && (faultsChanged || l.announced == nil) {
+		// The model is the same, but the statuses must tell of the faults; and of
+		// Envoys that were there before this process, because the fleet knows whose
+		// they are by the Gateways of the first batch.
 		snap.Observed = l.observe()
 		result, whole = l.build(&snap)
 	}
 	l.announce(result.Gateways)
-	l.Fleet.Put(result.Gateways)
 	if whole {
 		l.Status.Put(result.Reports)
 	}

@@ -36,9 +36,12 @@ var (
 // neighbors are all the rooms around a loop; what they are told goes into
 // calls, in order.
 type neighbors struct {
-	mu      sync.Mutex
-	snap    *snapshot.Snapshot
-	envoys  map[gwapi.Key][]string
+	mu     sync.Mutex
+	snap   *snapshot.Snapshot
+	envoys map[gwapi.Key][]string
+	// left are Envoys of before, that the fleet knows to be a Gateway's once it
+	// was told of that.
+	left    map[gwapi.Key][]string
 	ledger  map[gwapi.Key][]model.Envoy
 	unread  gwapi.Key
 	calls   []string
@@ -95,6 +98,13 @@ func (f fleet) Put(gateways map[gwapi.Key]model.Gateway) {
 		names = append(names, name)
 	}
 	f.say("fleet", strings.Join(names, ","))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key := range gateways {
+		if left, some := f.left[key]; some {
+			f.envoys[key] = left
+		}
+	}
 }
 func (f fleet) Changes() <-chan struct{}          { return nil }
 func (f fleet) Addresses() map[gwapi.Key][]string { return nil }
@@ -115,8 +125,13 @@ func (p publisher) Withdraw(gateway gwapi.Key, keep func(string) bool) {
 	}
 	p.say("withdraw", gateway.Name)
 }
-func (p publisher) Forget(gateway gwapi.Key)              { p.say("forget", gateway.Name) }
-func (p publisher) Gone(gateway gwapi.Key, name string)   { p.say("gone", gateway.Name, name) }
+func (p publisher) Forget(gateway gwapi.Key) { p.say("forget", gateway.Name) }
+func (p publisher) Gone(gateway gwapi.Key, name string) {
+	p.say("gone", gateway.Name, name)
+	p.ledger[gateway] = slices.DeleteFunc(slices.Clone(p.ledger[gateway]), func(e model.Envoy) bool {
+		return e.Name == name
+	})
+}
 func (p publisher) Changes() <-chan struct{}              { return nil }
 func (p publisher) Envoys() map[gwapi.Key][]model.Envoy   { return p.ledger }
 func (p paths) Sync(gateway gwapi.Key, _ []model.Backend) { p.say("sync", gateway.Name) }
@@ -260,6 +275,27 @@ func TestWhoIsGoneIsDroppedFromTheLedgerAndWhoIsNewIsExpected(t *testing.T) {
 		t.Errorf("observed (-want +got):\n%s", diff)
 	}
 	expect(t, n, "gone web envoy-1", "gone other envoy-4", "fleet ")
+}
+
+func TestTheFirstStatusKnowsOfEnvoysOfBefore(t *testing.T) {
+	n := &neighbors{
+		snap: &snapshot.Snapshot{}, envoys: map[gwapi.Key][]string{},
+		left: map[gwapi.Key][]string{web: {"envoy-1"}},
+	}
+	l := newLoop(n)
+	var told []string
+	decide := gatewaysOf(model.Gateway{Key: web})
+	l.decide = func(snap *snapshot.Snapshot) resolve.Result {
+		told = nil
+		for _, e := range snap.Observed.Envoys[web] {
+			told = append(told, e.Name)
+		}
+		return decide(snap)
+	}
+	l.batch(time.Now())
+	if !slices.Equal(told, []string{"envoy-1"}) || len(n.status) != 1 {
+		t.Errorf("the first of %d statuses knows of %v", len(n.status), told)
+	}
 }
 
 func TestWhatCannotBeTranslatedIsTold(t *testing.T) {
