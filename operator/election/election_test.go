@@ -321,6 +321,20 @@ func TestTheTimeCountsFromTheBeginningOfARenewal(t *testing.T) {
 	})
 }
 
+func TestAClockThatIsPutBackProlongsNothing(t *testing.T) {
+	now := time.Now()
+	if got := ahead(now.Add(time.Hour).Round(0)).Sub(now); got > renewDeadline+time.Second {
+		t.Errorf("a renewal by a clock that was an hour ahead counts for %s", got)
+	}
+	until := ahead(now.Add(5 * time.Second).Round(0))
+	if left := until.Sub(now).Round(time.Second); left != 5*time.Second {
+		t.Errorf("%s are left, want 5s", left)
+	}
+	if until == until.Round(0) {
+		t.Error("the time is one of the wall clock, which may be put back")
+	}
+}
+
 func TestALeaseThatSomebodyTookIsNotUsedNorGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &registry{}

@@ -85,8 +85,15 @@ func (l *lock) write(
 	l.mu.Lock()
 	l.holder = record.HolderIdentity
 	l.mu.Unlock()
-	l.set(record.RenewTime.Add(renewDeadline))
+	l.set(ahead(record.RenewTime.Add(renewDeadline)))
 	return nil
+}
+
+// ahead is that time on the monotonic clock, and never further away than a
+// renewal may last: when this machine's clock is put back, nothing is prolonged.
+func ahead(until time.Time) time.Time {
+	now := time.Now()
+	return now.Add(min(until.Sub(now), renewDeadline))
 }
 
 // RecordEvent records nothing: who leads is in the Lease, the log and a metric.
