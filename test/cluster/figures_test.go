@@ -59,6 +59,7 @@ func report(b *testing.B, when string) {
 	for i, after := range replicas(b) {
 		who := fmt.Sprintf("%s-replica-%d", when, i+1)
 		b.ReportMetric(float64(after.resident)/(1<<20), "MiB-RSS-"+who)
+		b.ReportMetric(float64(after.private)/(1<<20), "MiB-private-"+who)
 		b.ReportMetric(float64(after.peak)/(1<<20), "MiB-peak-"+who)
 		b.ReportMetric(1000*(after.cpu-before[i].cpu).Seconds()/calm.Seconds(), "mCPU-"+who)
 	}
@@ -66,9 +67,11 @@ func report(b *testing.B, when string) {
 
 // replica is what the kernel says of a replica's process.
 type replica struct {
-	resident, peak int64
-	cpu            time.Duration
-	started        time.Time
+	// private is resident without the pages of the program itself, which both
+	// replicas share and the kernel may drop.
+	resident, private, peak int64
+	cpu                     time.Duration
+	started                 time.Time
 }
 
 func replicas(b *testing.B) []replica {
@@ -97,7 +100,9 @@ func measure(pod string) (r replica, err error) {
 		return r, err
 	}
 	for line := range strings.Lines(string(status)) {
-		for name, into := range map[string]*int64{"VmRSS:": &r.resident, "VmHWM:": &r.peak} {
+		for name, into := range map[string]*int64{
+			"VmRSS:": &r.resident, "RssAnon:": &r.private, "VmHWM:": &r.peak,
+		} {
 			if fields := strings.Fields(line); len(fields) == 3 && fields[0] == name {
 				kilobytes, err := strconv.ParseInt(fields[1], 10, 64)
 				if err != nil {
