@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -148,7 +149,12 @@ func (f *Fleet) applyObject(ctx context.Context, gateway *model.Gateway, desired
 		applied.SetUID(there.uid)
 		options = append(options, client.ForceOwnership)
 	}
-	if err := f.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), options...); err != nil {
+	err = f.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), options...)
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		// The Gateway goes too, and that is nobody's fault.
+		return nil
+	}
+	if err != nil {
 		return id.explain(err)
 	}
 	f.remember(id, application{digest: digest, resourceVersion: applied.GetResourceVersion()})

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -376,6 +377,35 @@ func TestARefusalOfTheAPIServerIsSaidAndTroubleIsTriedAgain(t *testing.T) {
 	h.applied()
 	if faults := h.fleet.Faults(); len(faults) > 0 {
 		t.Errorf("faults %v", faults)
+	}
+}
+
+func TestANamespaceThatGoesIsNoFault(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, apitest.New(t))
+	refused := make(chan struct{}, 100)
+	h.server.Hook(func(_ context.Context, r apitest.Request) error {
+		if !r.Write() {
+			return nil
+		}
+		refused <- struct{}{}
+		// As the admission of the API server says it (plugin namespace/lifecycle).
+		err := apierrors.NewForbidden(schema.GroupResource{Resource: r.Resource}, webName.Name,
+			errors.New("unable to create new content in namespace shop because it is being terminated"))
+		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace"}}
+		return err
+	})
+	h.put(web())
+	// Each object of the fleet is refused once: nothing is tried again.
+	for range 6 {
+		<-refused
+	}
+	h.quiet()
+	if faults := h.fleet.Faults(); len(faults) > 0 || len(refused) > 0 {
+		t.Errorf("faults %v, and %d more writes", faults, len(refused))
+	}
+	if strings.Contains(h.log.String(), "level=ERROR") || strings.Contains(h.log.String(), "tried again") {
+		t.Errorf("the log complains:\n%s", h.log.String())
 	}
 }
 
