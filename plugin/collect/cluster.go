@@ -26,6 +26,10 @@ type ClusterConfig struct {
 	Namespace string
 	// AllNamespaces says that the verb is about every namespace.
 	AllNamespaces bool
+	// SystemRoots says that the verb may make a policy that trusts the system's
+	// roots. They are read then, although no policy asks for them yet: without
+	// them nobody knows what the Gateways will say to it.
+	SystemRoots bool
 	// Timeout bounds everything that is read; 0 leaves that to the context.
 	Timeout time.Duration
 	// Now is the time at which modes and dates are judged. It is asked once, after

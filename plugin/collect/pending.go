@@ -31,6 +31,9 @@ func (c *collector) pending(world *World) []gwapi.Key {
 			wanted[key] = true
 		}
 	}
+	if c.config.SystemRoots {
+		wanted[systemRoots] = true
+	}
 	c.wantEndpoints(wanted, concerned)
 	for key := range wanted {
 		if _, known := c.objects[key]; known || c.tried[key] || c.unserved[key.Kind] {

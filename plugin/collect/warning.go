@@ -117,7 +117,9 @@ func (c *collector) standInRoots(err error) {
 	if apierrors.IsNotFound(err) && c.hasOurClass() {
 		return
 	}
-	c.ownRoots = apierrors.IsForbidden(err)
+	// A policy that is still to be made is judged, and no certificate by it: which
+	// roots those are changes nothing that is shown.
+	c.ownRoots = apierrors.IsForbidden(err) && !c.config.SystemRoots
 	c.objects[systemRoots] = manifest.SystemRoots()
 }
 

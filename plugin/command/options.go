@@ -39,6 +39,9 @@ type Options struct {
 
 	// Filename is -f; State is --state, "" for .backendtls beside the files.
 	Filename, State string
+
+	// roots says that the verb may make a policy that trusts the system's roots.
+	roots bool
 }
 
 // AddFileFlag adds -f.
@@ -93,7 +96,7 @@ func (o *Options) cluster(ctx context.Context, all bool) (*collect.World, error)
 	progress := o.reading("reading " + o.API.Name())
 	defer progress.done()
 	world, err := collect.Cluster(ctx, collect.ClusterConfig{
-		Client: reader, Source: o.API.Name(), Namespace: namespace, AllNamespaces: all,
+		Client: reader, Source: o.API.Name(), Namespace: namespace, AllNamespaces: all, SystemRoots: o.roots,
 		Timeout: max(readTimeout, config.Timeout), Now: o.serverNow, Progress: progress.show,
 	})
 	if err != nil {

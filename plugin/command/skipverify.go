@@ -78,7 +78,8 @@ one that trusts the system's roots once the mode is over.
 
 ` + withFiles + `
 
-Rights, beside those of inspect: ` + rightsToCreate + `.`,
+Rights, beside those of inspect:
+  ` + rightsToCreate + `.`,
 		Example: example(base, `  # Everything is accepted for two hours
   PROGRAM skip-verify on svc/api --for 2h --reason "incident 4711"
 
@@ -115,6 +116,7 @@ func (o *skipOptions) on(ctx context.Context, arg string) error {
 	if o.duration == 0 {
 		return errors.New("--for is missing: say how long, such as --for 2h")
 	}
+	o.roots = true
 	s, err := o.subject(ctx, arg)
 	if err != nil {
 		return err
