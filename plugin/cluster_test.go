@@ -300,6 +300,26 @@ func TestWhatNobodyMaySeeIsSaid(t *testing.T) {
 	}
 }
 
+// TestAPolicyThatIsToBeMadeIsJudgedByTheSystemsRoots although no policy asked
+// for them before it.
+func TestAPolicyThatIsToBeMadeIsJudgedByTheSystemsRoots(t *testing.T) {
+	d := newClusterDesk(t)
+	d.api.Delete("backendtlspolicies", "shop", "far")
+	code, stdout, stderr := d.cluster("skip-verify on svc/new --for 900h --reason x --yes --wait 0")
+	if code != 1 || strings.Contains(stderr, "cannot be foretold") || !strings.Contains(stderr, "maxDuration") ||
+		len(d.writes()) > 0 {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func TestAGatewayClassThatDoesNotExistIsWhatInspectNames(t *testing.T) {
+	d := newClusterDesk(t)
+	code, stdout, stderr := d.cluster("inspect svc/edge --no-probe -o json")
+	if code != 0 || !strings.Contains(stdout, "the GatewayClass that its spec.gatewayClassName names does not exist") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
 // TestAGatewayIsKnownByTheStatusOfTheRoute to those who may not read what
 // belongs to the whole cluster.
 func TestAGatewayIsKnownByTheStatusOfTheRoute(t *testing.T) {

@@ -107,9 +107,13 @@ func (a *Assessor) foreign(path model.Path, conditions []cliv1alpha1.Condition) 
 		return cliv1alpha1.Verdict{Result: Unseen, Reason: forbidden, Message: untrusted.Text(fmt.Sprintf(
 			"which controller %s belongs to is not known: its GatewayClass could not be read: %s", path.Gateway, reason))}
 	default:
+		missing := "is not in the files"
+		if a.World.Live() {
+			missing = "does not exist"
+		}
 		return cliv1alpha1.Verdict{Result: Foreign, Reason: "ForeignController", Message: untrusted.Text(fmt.Sprintf(
-			"%s belongs to a controller that is not known, because its GatewayClass is not, "+
-				"which ignores options under backendtls.dev", path.Gateway))}
+			"no controller is known to serve %s: the GatewayClass that its spec.gatewayClassName names %s",
+			path.Gateway, missing))}
 	}
 }
 
