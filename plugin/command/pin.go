@@ -69,7 +69,9 @@ be typed, or --replace given where there is no terminal.
 
 ` + withFiles + `
 
-Rights, beside those of fetch: ` + rightsToCreate + `; ` + rightsToBundle + `.`,
+Rights, beside those of fetch:
+  ` + rightsToCreate + `;
+  ` + rightsToBundle + `.`,
 		Example: example(base, `  # Pin, after a question
   PROGRAM pin svc/api
 

@@ -21,7 +21,7 @@ const (
 // refuses whatever of it is missing in its dry run, before anything is asked.
 const (
 	rightsToChange = "get and patch backendtlspolicies.gateway.networking.k8s.io"
-	rightsToCreate = rightsToChange + ", and create where the Service has no policy"
+	rightsToCreate = rightsToChange + ",\n  and create where the Service has no policy"
 	rightsToBundle = "--form leaf and ca also get, create and patch configmaps"
 )
 

@@ -31,7 +31,8 @@ to ask on, it goes ahead.
 
 ` + withFiles + `
 
-Rights, beside those of inspect: ` + rightsToChange + `.`,
+Rights, beside those of inspect:
+  ` + rightsToChange + `.`,
 		Example: example(base, `  PROGRAM skip-verify off svc/api
 
   # In manifests

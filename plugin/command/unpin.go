@@ -38,7 +38,8 @@ trusts nothing.
 
 ` + withFiles + `
 
-Rights, beside those of fetch: ` + rightsToChange + `.`,
+Rights, beside those of fetch:
+  ` + rightsToChange + `.`,
 		Example: example(base, `  # Back to the CA of spec.validation
   PROGRAM unpin svc/api
 
