@@ -296,7 +296,7 @@ func (c *cluster) hint() string {
   kubectl backendtls fetch svc/api
   kubectl get gateway,httproute,backendtlspolicy
   kubectl logs -n backendtls-system deployment/backendtls-operator
-`, c.plugins, filepath.Dir(c.binary), c.absolute(c.kubeconfig))
+`, c.plugins, c.absolute(filepath.Dir(c.binary)), c.absolute(c.kubeconfig))
 }
 
 func (c *cluster) absolute(path string) string {
