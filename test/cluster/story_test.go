@@ -19,11 +19,12 @@ import (
 func newTeam(t *testing.T, replicas int) (team *space, authority *pki.Identity, address string) {
 	t.Helper()
 	team = newSpace(t)
-	authority, err := pki.SelfSigned(pki.Request{Name: "CA of the team", CA: true})
+	from, to := time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	authority, err := pki.SelfSigned(pki.Request{Name: "CA of the team", CA: true, NotBefore: from, NotAfter: to})
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := authority.Issue(pki.Request{Name: "api", DNS: []string{hostname}})
+	leaf, err := authority.Issue(pki.Request{Name: "api", DNS: []string{hostname}, NotBefore: from, NotAfter: to})
 	if err != nil {
 		t.Fatal(err)
 	}
