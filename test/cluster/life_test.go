@@ -368,7 +368,7 @@ func (l *life) refused(lost, told, back, restored time.Time) {
 			if a.answered.Before(lost) || a.sent.After(restored) {
 				l.Errorf("while the CA was there: %s", a)
 			}
-		case a.status != 200:
+		case a.status != 200 && a.answered.After(lost):
 			l.Errorf("neither 200 nor 500: %s", a)
 		case a.sent.After(told) && a.answered.Before(back):
 			l.Errorf("without the CA: %s", a)
@@ -396,8 +396,11 @@ func (l *life) loseAPIServer() {
 	returned := time.Now()
 	l.right(l.T, 30*time.Second)
 	l.Logf("%s after the API server was back", time.Since(returned).Round(10*time.Millisecond))
-	l.ready(30*time.Second, system, operatorPods, 2)
-	l.ready(30*time.Second, l.name(), envoyPods, 2)
+	// The node controller may call every pod of a node that it has not heard of
+	// unready, until kubelet has told otherwise.
+	l.ready(time.Minute, system, operatorPods, 2)
+	l.ready(time.Minute, l.name(), envoyPods, 2)
+	l.Logf("all pods were ready %s after the API server was back", time.Since(returned).Round(time.Second))
 	if now := l.restarts(); now != restarts {
 		l.Errorf("containers were started anew:\n%s\nbefore:\n%s", now, restarts)
 	}
