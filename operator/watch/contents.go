@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,15 +26,27 @@ type contents struct {
 	// last Snapshot has.
 	learned, taken uint64
 
+	// weights are how many bytes of each namespace are kept, at most budget.
+	weights map[string]int
+	budget  int
+
 	orders chan struct{}
 	queue  []order
 }
+
+// namespaceBudget is how much of the contents of one namespace is kept, in bytes:
+// sixteen of the largest objects that there can be, hundreds of usual ones.
+// Whoever may create ConfigMaps in a namespace of his own can have any number
+// of them read, and must not be able to end the operator by it.
+const namespaceBudget = 16 << 20
 
 // entry is what is known of an object that exists and is named.
 type entry struct {
 	// object is the content that was read last, nil if none was: it was deleted
 	// before its deletion was heard of.
 	object client.Object
+	// weight is the size of object, in bytes.
+	weight int
 	// wanted is the newest version, which was read or ordered to be read. object
 	// was read when read was the newest one, and had the version got.
 	wanted, read, got string
@@ -56,7 +69,7 @@ func (e *entry) settled(version string) bool {
 func newContents(source *Source) *contents {
 	return &contents{
 		source: source, versions: map[gwapi.Key]string{}, entries: map[gwapi.Key]*entry{},
-		orders: make(chan struct{}, 1),
+		weights: map[string]int{}, budget: namespaceBudget, orders: make(chan struct{}, 1),
 	}
 }
 
@@ -156,6 +169,10 @@ func (e *entry) end() {
 // forget drops what is known of an object.
 func (c *contents) forget(key gwapi.Key) {
 	c.entries[key].end()
+	c.weights[key.Namespace] -= c.entries[key].weight
+	if c.weights[key.Namespace] == 0 {
+		delete(c.weights, key.Namespace)
+	}
 	delete(c.entries, key)
 	c.source.current = nil
 }
@@ -182,14 +199,21 @@ func (c *contents) take() (
 	return snapshot.NewObjects(secretList...), snapshot.NewObjects(configMapList...), faults
 }
 
-// keep takes what an order brought, unless it is void by now.
-func (c *contents) keep(o order, object client.Object) {
+// keep takes what an order brought, unless it is void by now. The error says
+// that there is no room for it.
+func (c *contents) keep(o order, object client.Object) error {
 	c.source.mu.Lock()
 	defer c.source.mu.Unlock()
 	e := o.entry
 	if c.entries[o.key] != e || e.turn != o.turn {
-		return
+		return nil
 	}
+	weight := weigh(object)
+	total := c.weights[o.key.Namespace] - e.weight + weight
+	if weight > e.weight && total > c.budget {
+		return &fullError{namespace: o.key.Namespace, budget: c.budget}
+	}
+	c.weights[o.key.Namespace], e.weight = total, weight
 	if e.fault != "" {
 		c.source.config.Log.Info("content can be read again", "object", o.key.String())
 	}
@@ -199,6 +223,36 @@ func (c *contents) keep(o order, object client.Object) {
 	}
 	e.end()
 	c.learn(e)
+	return nil
+}
+
+// fullError says that the contents of a namespace have used up their room.
+type fullError struct {
+	namespace string
+	budget    int
+}
+
+func (f *fullError) Error() string {
+	return fmt.Sprintf("it is not kept: what is named of the Secrets and ConfigMaps in namespace %s is more than %d KiB; "+
+		"name fewer or smaller ones", f.namespace, f.budget>>10)
+}
+
+// weigh is the size of a content in bytes, 0 for none.
+func weigh(object client.Object) (bytes int) {
+	switch object := object.(type) {
+	case *corev1.Secret:
+		for name, value := range object.Data {
+			bytes += len(name) + len(value)
+		}
+	case *corev1.ConfigMap:
+		for name, value := range object.Data {
+			bytes += len(name) + len(value)
+		}
+		for name, value := range object.BinaryData {
+			bytes += len(name) + len(value)
+		}
+	}
+	return bytes
 }
 
 // refuse notes that an order cannot be carried out. It goes on trying.

@@ -271,3 +271,35 @@ func TestManyContentsAreReadInTime(t *testing.T) {
 		t.Errorf("%d are there, faults are %v", snap.Secrets.Len(), snap.Faults)
 	}
 }
+
+func TestANamespaceMayOnlyHaveSoMuchKept(t *testing.T) {
+	server := apitest.New(t)
+	big := strings.Repeat("x", 1000)
+	server.Put(secret("one", big), secret("two", big), secret("three", big))
+	elsewhere := secret("one", big)
+	elsewhere.Namespace = "other"
+	server.Put(elsewhere)
+	w := openedFor(t, server, long)
+	w.source.Bound(5000)
+	otherKey := gwapi.KeyOf(gwapi.KindSecret, "other", "one")
+	keys := []gwapi.Key{secretKey("one"), secretKey("two"), secretKey("three"), otherKey}
+	// Which of the three finds no room is chance; the neighbour always has some.
+	began := time.Now()
+	w.needed(keys...)
+	if took := time.Since(began); took > long {
+		t.Errorf("everybody was held up for %s", took)
+	}
+	snap := w.source.Snapshot()
+	if len(snap.Faults) != 1 || snap.Secrets.Len() != 3 || snap.Faults[otherKey] != "" {
+		t.Fatalf("%d Secrets are kept, faults are %v", snap.Secrets.Len(), snap.Faults)
+	}
+	for key, fault := range snap.Faults {
+		if !strings.Contains(fault, "namespace web is more than 4 KiB") {
+			t.Errorf("the fault of %s is %q", key, fault)
+		}
+		// Room that is made is found: one of those that were kept is named no more.
+		kept := slices.IndexFunc(keys, func(k gwapi.Key) bool { return k != key })
+		w.need(slices.Delete(keys, kept, kept+1)...)
+	}
+	w.until("there is room", func(snap *snapshot.Snapshot) bool { return len(snap.Faults) == 0 })
+}

@@ -13,3 +13,6 @@ func (s *Source) Hasten(patience time.Duration) {
 
 // Transform is what the cache does with each object that it receives.
 var Transform = transform
+
+// Bound sets how many bytes of the contents of a namespace are kept.
+func (s *Source) Bound(bytes int) { s.contents.budget = bytes }

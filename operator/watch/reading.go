@@ -83,8 +83,12 @@ func (c *contents) read(ctx context.Context, o order, slots chan struct{}) {
 			return
 		}
 		if err == nil {
-			c.keep(o, object)
-			return
+			full := c.keep(o, object)
+			if full == nil {
+				return
+			}
+			// More patience makes no room; somebody else may.
+			err, deadline = full, time.Time{}
 		}
 		if last == nil || !errors.Is(err, context.DeadlineExceeded) {
 			last = err // The last try may end for lack of time, and say nothing.
@@ -137,6 +141,10 @@ func (c *contents) fetch(
 // unreadable is the fault as statuses tell it. What differs from try to try,
 // such as ports and times, is left to the log.
 func unreadable(err error, patience time.Duration) string {
+	var full *fullError
+	if errors.As(err, &full) {
+		return full.Error()
+	}
 	var answer apierrors.APIStatus
 	if errors.As(err, &answer) && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Sprintf("its content cannot be read: %s", answer.Status().Message)
