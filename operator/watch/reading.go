@@ -141,8 +141,7 @@ func (c *contents) fetch(
 // unreadable is the fault as statuses tell it. What differs from try to try,
 // such as ports and times, is left to the log.
 func unreadable(err error, patience time.Duration) string {
-	var full *fullError
-	if errors.As(err, &full) {
+	if full, is := errors.AsType[*fullError](err); is {
 		return full.Error()
 	}
 	var answer apierrors.APIStatus
