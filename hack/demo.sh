@@ -27,7 +27,7 @@ local)
 		This brings up a Kubernetes node of real parts on this machine, without Docker: etcd, API server, kubelet,
 		containerd and the rest, in network and mount namespaces of their own, below .cluster/. It needs root, because
 		namespaces, mounts and cgroups do; nothing outside of them is changed. The first time builds Kubernetes: about
-		15 minutes on 2 cores. Later one or two. `make cluster-down` removes every trace.
+		10 minutes on 2 cores. Later one or two. `make cluster-down` removes every trace.
 	END
 	if [[ "$(id -u)" != 0 ]]; then
 		echo "demo: you are not root: try sudo make demo CLUSTER=local, or CLUSTER=kind, or make demo" >&2
