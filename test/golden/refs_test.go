@@ -20,7 +20,10 @@ func namesEveryReference(t *testing.T, o outcome) {
 		switch value := object.Value.(type) {
 		case *gatewayv1.Gateway:
 			if _, ours := o.result.Gateways[key]; ours {
-				o.needs(t, key, key, namedByGateway(value)...)
+				o.needs(t, key, key, slices.DeleteFunc(namedByGateway(value), func(object gwapi.Key) bool {
+					// What it may not refer to must not be read.
+					return object.Kind == gwapi.KindSecret && object.Namespace != value.Namespace && !o.granted(key, object)
+				})...)
 			}
 		case *gatewayv1.HTTPRoute:
 			for _, gateway := range gatewaysOf(value) {
@@ -41,6 +44,11 @@ func namesEveryReference(t *testing.T, o outcome) {
 			}
 		}
 	}
+}
+
+// granted says whether a ReferenceGrant of the case allows the reference.
+func (o outcome) granted(from, to gwapi.Key) bool {
+	return gwapi.Allowed(o.set.Snapshot().ReferenceGrants.Sorted(), from, to)
 }
 
 func (o outcome) needs(t *testing.T, gateway, by gwapi.Key, objects ...gwapi.Key) {
