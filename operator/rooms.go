@@ -100,7 +100,7 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 func (r *rooms) identify(ctx context.Context, clients kubernetes.Interface) error {
 	reviews := clients.AuthenticationV1().TokenReviews()
 	envoys, err := authn.New(authn.Config{
-		Reviewer: reviews, Lookup: r.fleet.Lookup, Audience: xdsAudience, Log: r.Log,
+		Reviewer: reviews, Lookup: r.fleet.Lookup, Known: r.fleet.Known, Audience: xdsAudience, Log: r.Log,
 	})
 	if err != nil {
 		return err

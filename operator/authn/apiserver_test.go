@@ -89,6 +89,11 @@ func (s *apiServer) issue(g grant) string {
 		"namespace": g.namespace, "account": g.account, "pod": g.pod, "uid": g.uid, "user": g.user,
 		"unbound": g.unbound, "onlyPodKey": g.onlyPodKey,
 	}}
+	if !g.unbound {
+		said["kubernetes.io"] = map[string]any{
+			"namespace": g.namespace, "pod": map[string]any{"name": g.pod, "uid": g.uid},
+		}
+	}
 	if g.noExpiry {
 		delete(said, "exp")
 	}

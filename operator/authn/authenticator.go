@@ -33,6 +33,10 @@ type Config struct {
 	// Lookup says which Gateway a pod is an Envoy of. Its error means that it is
 	// none. Identify needs it, Caller does not.
 	Lookup func(namespace, serviceAccount, pod string, uid types.UID) (gwapi.Key, error)
+	// Known says whether there is such a pod that could be a caller, without
+	// waiting; nil for any. It spares the API server the tokens of strangers, who
+	// could keep callers waiting for their turn by sending many.
+	Known func(namespace, pod string, uid types.UID) bool
 	// Audience is what the token must have been issued for.
 	Audience string
 	// Log gets a line, on level debug, for each caller identified. Nil discards.
@@ -120,9 +124,12 @@ func (a *Authenticator) Caller(ctx context.Context) (Caller, error) {
 	if err != nil {
 		return Caller{}, refuse("%v", err)
 	}
-	// These two only save the API server work; it judges them too.
+	// These only save the API server work; it judges them too.
 	if err := claimed.fits(a.config.Audience, a.config.Now()); err != nil {
 		return Caller{}, refuse("%v", err)
+	}
+	if bound := claimed.Bound; a.config.Known != nil && !a.config.Known(bound.Namespace, bound.Pod.Name, bound.Pod.UID) {
+		return Caller{}, refuse("the token is of no pod that is known here")
 	}
 	caller, err := a.review(ctx, token)
 	if err != nil {

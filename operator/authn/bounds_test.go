@@ -187,3 +187,43 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
+
+// TestStrangersDoNotKeepTheAPIServerBusy: a token of a pod that nobody knows is
+// refused without a review, whatever it says besides; one of a known pod is not
+// believed for that.
+func TestStrangersDoNotKeepTheAPIServerBusy(t *testing.T) {
+	s := newAPIServer(t)
+	known := func(namespace, pod string, uid types.UID) bool {
+		return namespace == "shop" && pod == "envoy-1" && uid == "uid-1"
+	}
+	a, err := authn.New(authn.Config{Reviewer: s.client(), Lookup: fleet, Known: known, Audience: audience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	identify := func(g grant) error {
+		header := metadata.Pairs("authorization", "Bearer "+s.issue(g))
+		_, err := a.Identify(metadata.NewIncomingContext(t.Context(), header))
+		return err
+	}
+	for sentence, g := range map[string]grant{
+		"another pod":       ofPod("shop", "backendtls-web", "envoy-9", "uid-1"),
+		"another UID":       ofPod("shop", "backendtls-web", "envoy-1", "uid-2"),
+		"another namespace": ofPod("bank", "backendtls-web", "envoy-1", "uid-1"),
+		"no pod":            {audiences: []string{audience}, expires: time.Now().Add(time.Hour), unbound: true},
+	} {
+		if err := identify(g); status.Code(err) != codes.Unauthenticated {
+			t.Errorf("%s: %v", sentence, err)
+		}
+	}
+	if n := s.count(); n != 0 {
+		t.Errorf("the API server was asked %d times", n)
+	}
+	if err := identify(ofPod("shop", "backendtls-web", "envoy-1", "uid-1")); err != nil {
+		t.Error(err)
+	}
+	forged := ofPod("shop", "backendtls-web", "envoy-1", "uid-1")
+	s.gone("uid-1")
+	if err := identify(forged); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a known pod without a good token: %v", err)
+	}
+}

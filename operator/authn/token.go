@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/metadata"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -67,8 +68,20 @@ func tokenOf(ctx context.Context) (string, error) {
 type claims struct {
 	Audience audiences   `json:"aud"`
 	Expiry   json.Number `json:"exp"`
+	// Bound is the pod it says to be of (k8s.io/kubernetes, pkg/serviceaccount,
+	// privateClaims).
+	Bound bound `json:"kubernetes.io"`
 	// expires is Expiry as a time.
 	expires time.Time
+}
+
+// bound is what a token is bound to.
+type bound struct {
+	Namespace string `json:"namespace"`
+	Pod       struct {
+		Name string    `json:"name"`
+		UID  types.UID `json:"uid"`
+	} `json:"pod"`
 }
 
 // audiences are one string or several.

@@ -58,6 +58,15 @@ func (f *Fleet) Lookup(namespace, serviceAccount, podName string, uid types.UID)
 	}
 }
 
+// Known says whether there is an Envoy pod of that name and UID. It is no proof
+// of anything: whoever asks has yet to prove to be that pod.
+func (f *Fleet) Known(namespace, podName string, uid types.UID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.observed.pods[types.NamespacedName{Namespace: namespace, Name: podName}]
+	return p != nil && p.uid == uid
+}
+
 // errUnheard says that nobody has spoken of the pod yet.
 var errUnheard = errors.New("there is no Envoy pod of that name")
 
