@@ -396,8 +396,8 @@ func (l *life) loseAPIServer() {
 	returned := time.Now()
 	l.right(l.T, 30*time.Second)
 	l.Logf("%s after the API server was back", time.Since(returned).Round(10*time.Millisecond))
-	// The node controller may call every pod of a node that it has not heard of
-	// unready, until kubelet has told otherwise.
+	// The node controller of the local cluster is patient: see its
+	// node-monitor-grace-period.
 	l.ready(time.Minute, system, operatorPods, 2)
 	l.ready(time.Minute, l.name(), envoyPods, 2)
 	l.Logf("all pods were ready %s after the API server was back", time.Since(returned).Round(time.Second))

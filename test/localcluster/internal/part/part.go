@@ -142,6 +142,9 @@ func (p Plan) controllerManager() Part {
 			"cluster-signing-cert-file", credential("ca.crt"),
 			"cluster-signing-key-file", credential("ca.key"),
 			"flex-volume-plugin-dir", home.Within("kubelet-plugins"),
+			// Tests take the API server away for a minute. By default the node controller
+			// then calls every pod unready, because no kubelet was heard of for 50 s.
+			"node-monitor-grace-period", "5m",
 			// The plan says which pods' addresses a node has.
 			"allocate-node-cidrs", "false",
 		),
