@@ -21,7 +21,9 @@ type Excuse struct {
 type Verdict struct {
 	// Superfluous are rights that no request used.
 	Superfluous []Grant
-	// Missing are requests that were forbidden.
+	// Missing are requests that were forbidden and that no right covers. One that a
+	// right covers came to an API server that had just started and did not know the
+	// roles yet.
 	Missing []Request
 	// Idle are excuses that excused nothing: they should go.
 	Idle []Excuse
@@ -29,8 +31,11 @@ type Verdict struct {
 
 // Compare compares grants with what was asked for.
 func Compare(grants []Grant, requests Requests, excuses []Excuse) Verdict {
-	verdict := Verdict{Missing: slices.SortedFunc(maps.Keys(requests.Forbidden), func(a, b Request) int {
+	forbidden := slices.SortedFunc(maps.Keys(requests.Forbidden), func(a, b Request) int {
 		return cmp.Compare(a.String(), b.String())
+	})
+	verdict := Verdict{Missing: slices.DeleteFunc(forbidden, func(request Request) bool {
+		return slices.ContainsFunc(grants, func(grant Grant) bool { return grant.covers(request) })
 	})}
 	needed := make([]bool, len(excuses))
 	for _, grant := range grants {
