@@ -58,6 +58,17 @@ func TestRightsThatWereUsedAreInNoVerdict(t *testing.T) {
 	}
 }
 
+func TestARefusalOfWhatARoleCoversIsNotALack(t *testing.T) {
+	roles, requests := fixtures(t)
+	before := rights.Compare(grants(t, roles), requests, nil).Faults()
+	for request, used := range requests.Allowed {
+		requests.Forbidden[request] = used
+	}
+	if got := rights.Compare(grants(t, roles), requests, nil).Faults(); !slices.Equal(got, before) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(before, "\n"))
+	}
+}
+
 func TestARightThatIsTakenAwayIsMissingAndOneThatIsAddedIsSuperfluous(t *testing.T) {
 	add := func(verb, group, resource string, names ...string) func(*rights.Roles) {
 		return func(r *rights.Roles) {
