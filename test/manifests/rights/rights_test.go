@@ -1,6 +1,7 @@
 package rights_test
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -61,9 +62,7 @@ func TestRightsThatWereUsedAreInNoVerdict(t *testing.T) {
 func TestARefusalOfWhatARoleCoversIsNotALack(t *testing.T) {
 	roles, requests := fixtures(t)
 	before := rights.Compare(grants(t, roles), requests, nil).Faults()
-	for request, used := range requests.Allowed {
-		requests.Forbidden[request] = used
-	}
+	maps.Copy(requests.Forbidden, requests.Allowed)
 	if got := rights.Compare(grants(t, roles), requests, nil).Faults(); !slices.Equal(got, before) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(before, "\n"))
 	}
