@@ -15,6 +15,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -171,6 +172,31 @@ func (s *space) address() string {
 		return ""
 	})
 	return gateway.Status.Addresses[0].Value
+}
+
+// endpoints waits until Service api has so many ready endpoints. Finding them is
+// the controller manager's: it may need a minute after the API server was away.
+func (s *space) endpoints(want int) {
+	s.Helper()
+	eventually(s.T, 90*time.Second, fmt.Sprintf("Service api has %d endpoints", want), func() string {
+		var list discoveryv1.EndpointSliceList
+		labels := client.MatchingLabels{discoveryv1.LabelServiceName: "api"}
+		if err := here.client.List(s.Context(), &list, client.InNamespace(s.name), labels); err != nil {
+			return err.Error()
+		}
+		ready := 0
+		for i := range list.Items {
+			for _, endpoint := range list.Items[i].Endpoints {
+				if endpoint.Conditions.Ready != nil && *endpoint.Conditions.Ready {
+					ready++
+				}
+			}
+		}
+		if ready < want {
+			return fmt.Sprintf("%d are ready", ready)
+		}
+		return ""
+	})
 }
 
 // status is what a client of the Gateway gets over a connection of its own, 0

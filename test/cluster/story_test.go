@@ -33,6 +33,7 @@ func newTeam(t *testing.T, replicas int) (team *space, authority *pki.Identity, 
 		"Replicas": replicas, "Authority": string(authority.PEM()), "Hostname": hostname,
 	})
 	team.rollout("api")
+	team.endpoints(replicas)
 	team.expect(90*time.Second, "Programmed", metav1.ConditionTrue, "Programmed")
 	address = team.address()
 	team.answers(10*time.Second, address, 200)
