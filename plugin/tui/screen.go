@@ -1,0 +1,33 @@
+package tui
+
+import (
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+)
+
+// screen is one of the stack: Enter pushes the next one, Esc goes back.
+type screen interface {
+	// Init is what to do when it comes up for the first time.
+	Init() tea.Cmd
+	// Update takes a message that is for it: keys while it is on top, and results
+	// of its own commands whenever they come.
+	Update(msg tea.Msg) (screen, tea.Cmd)
+	// View is its text, of exactly that size or less; without the banner, the
+	// header and the footer, which are the root's.
+	View(width, height int) string
+	// Title is its place in the header: "svc/api:443", "pin".
+	Title() string
+	// Keys are those that it answers to now, for the footer and the help.
+	Keys() []key.Binding
+	// Typing says that letters are text for it now, and no shortcuts of the root.
+	Typing() bool
+	// Leave ends what it has under way. It is called once, when it is popped.
+	Leave()
+}
+
+// push puts a screen on top; pop takes the top one away, and tell, if not nil, is
+// then given to the one below.
+type (
+	push struct{ screen screen }
+	pop  struct{ tell tea.Msg }
+)
