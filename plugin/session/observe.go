@@ -1,0 +1,55 @@
+package session
+
+import (
+	"context"
+
+	"github.com/backendtls/backendtls/internal/tlsprobe"
+	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/tunnel"
+)
+
+// ServerName is what is sent to the endpoints of a port: the hostname of its
+// policy, which is what Envoy sends, else the name of the Service in a cluster.
+func ServerName(port collect.Port) string {
+	if hostname := port.Hostname(); hostname != "" {
+		return hostname
+	}
+	return port.Service.Name + "." + port.Service.Namespace + ".svc"
+}
+
+// observe asks every endpoint of the ports for its certificates. Warnings say
+// what the person may not ask, each cause once.
+func (s *Session) observe(
+	ctx context.Context, ports []collect.Port, serverName func(collect.Port) string, progress Progress,
+) (observed tunnel.Observations, warnings []string, err error) {
+	var jobs []tunnel.Job
+	for _, port := range ports {
+		for _, endpoint := range port.Endpoints {
+			jobs = append(jobs, tunnel.Job{Endpoint: endpoint, SNI: serverName(port)})
+		}
+	}
+	prober := tlsprobe.Prober{Dial: s.config.Dial, Now: s.now, Timeout: s.config.ProbeTimeout}
+	told := func(done, of int) {
+		if progress != nil {
+			progress(done, of, "")
+		}
+	}
+	if s.config.Via != ViaPortForward || len(jobs) == 0 {
+		observed, err = tunnel.Fetch(ctx, prober, jobs, told)
+		return observed, nil, err
+	}
+	config, err := s.config.Cluster.RESTConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	forwarder, err := tunnel.NewForwarder(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	through := &tunnel.Through{Forwarder: forwarder, Prober: prober}
+	observed, err = tunnel.Fetch(ctx, through, jobs, told)
+	for _, forbidden := range through.Forbidden() {
+		warnings = append(warnings, forbidden.Error()+"; --via direct asks the addresses from here")
+	}
+	return observed, warnings, err
+}
