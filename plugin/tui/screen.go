@@ -9,8 +9,8 @@ import (
 type screen interface {
 	// Init is what to do when it comes up for the first time.
 	Init() tea.Cmd
-	// Update takes a message that is for it: keys while it is on top, and results
-	// of its own commands whenever they come.
+	// Update takes a message that is for it: keys while it is on top, results of
+	// its own commands whenever they come (see result), and every worldChanged.
 	Update(msg tea.Msg) (screen, tea.Cmd)
 	// View is its text, of exactly that size or less; without the banner, the
 	// header and the footer, which are the root's.
@@ -25,9 +25,20 @@ type screen interface {
 	Leave()
 }
 
-// push puts a screen on top; pop takes the top one away, and tell, if not nil, is
-// then given to the one below.
-type (
-	push struct{ screen screen }
-	pop  struct{ tell tea.Msg }
-)
+// refusing is a screen that hides actions; the help says why.
+type refusing interface {
+	// Refused are the keys that are not offered now, and for each one why.
+	Refused() []refusal
+}
+
+// refusal is a key that is not offered.
+type refusal struct {
+	binding key.Binding
+	why     string
+}
+
+// busy is a screen that has something under way; the footer says it.
+type busy interface {
+	// Busy is how far it has come: "asked 3 of 8 endpoints"; "" for nothing.
+	Busy() string
+}

@@ -1,0 +1,275 @@
+package tui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/session"
+)
+
+// app is the root: it has the stack of screens, what is around them, and the
+// watch of the world.
+type app struct {
+	desk          *desk
+	color, light  bool
+	stack         []level
+	levels        int
+	width, height int
+	said          []say
+	quit          context.CancelFunc
+	unwatch       context.CancelFunc
+	watching      int
+	ticking       bool
+}
+
+// level is a screen of the stack, and its number.
+type level struct {
+	number int
+	screen screen
+}
+
+func newApp(ctx context.Context, quit context.CancelFunc, config Config) *app {
+	d := &desk{
+		ctx: ctx, service: config.Service, theme: newTheme(false, config.Color), program: config.Program,
+		source: config.Source, readOnly: config.ReadOnly, now: config.Now, scope: config.Scope,
+		asked: map[cliv1alpha1.PortReference]probed{},
+	}
+	d.advance()
+	return &app{desk: d, color: config.Color, quit: quit, unwatch: func() {}}
+}
+
+// Init shows the list and begins to watch.
+func (a *app) Init() tea.Cmd {
+	background := tea.Cmd(tea.RequestBackgroundColor)
+	if !a.color {
+		background = nil
+	}
+	return tea.Batch(background, a.insert(len(a.stack), newList(a.desk)), a.watch())
+}
+
+// Update takes a message to where it belongs.
+func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	a.desk.advance()
+	cmd := a.take(msg)
+	return a, tea.Batch(cmd, a.tick())
+}
+
+func (a *app) take(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		a.width, a.height = msg.Width, msg.Height
+		return nil
+	case tea.BackgroundColorMsg:
+		a.light = !msg.IsDark()
+		a.desk.theme = newTheme(a.light, a.color)
+		return nil
+	case tea.KeyPressMsg:
+		return a.key(msg)
+	case tea.PasteMsg:
+		if top := len(a.stack) - 1; top >= 0 && a.stack[top].screen.Typing() {
+			return a.give(top, msg)
+		}
+		return nil
+	case addressed:
+		return a.deliver(msg)
+	case watched:
+		return a.see(msg)
+	case ticked:
+		a.ticking = false
+		return nil
+	default:
+		if len(a.stack) == 0 {
+			return nil
+		}
+		return a.give(len(a.stack)-1, msg)
+	}
+}
+
+// key is a key of the root, or of the screen on top. What was said goes with it.
+func (a *app) key(msg tea.KeyPressMsg) tea.Cmd {
+	a.said = nil
+	top := len(a.stack) - 1
+	switch {
+	case top < 0 || pressed(msg, keyInterrupt):
+		return a.leave()
+	case a.stack[top].screen.Typing():
+		return a.give(top, msg)
+	case pressed(msg, keyQuit):
+		return a.leave()
+	case pressed(msg, keyHelp):
+		if _, helping := a.stack[top].screen.(*help); helping {
+			return nil
+		}
+		return a.insert(top+1, newHelp(a.desk, a.stack[top].screen))
+	default:
+		return a.give(top, msg)
+	}
+}
+
+// give updates a screen.
+func (a *app) give(i int, msg tea.Msg) tea.Cmd {
+	updated, cmd := a.stack[i].screen.Update(msg)
+	a.stack[i].screen = updated
+	return address(a.stack[i].number, cmd)
+}
+
+// insert puts a screen at a place of the stack.
+func (a *app) insert(i int, s screen) tea.Cmd {
+	a.levels++
+	added := level{number: a.levels, screen: s}
+	a.stack = append(a.stack[:i], append([]level{added}, a.stack[i:]...)...)
+	return address(added.number, s.Init())
+}
+
+// deliver brings a message to the screen it is for, or does what that screen
+// asks of the stack. Messages for a screen that was left are dropped.
+func (a *app) deliver(msg addressed) tea.Cmd {
+	for i, level := range a.stack {
+		if level.number != msg.to {
+			continue
+		}
+		switch order := msg.msg.(type) {
+		case push:
+			return a.insert(i+1, order.screen)
+		case pop:
+			return a.pop(i, order.tell)
+		case say:
+			a.said = append(a.said, order)
+			return nil
+		case look:
+			return a.look(order)
+		default:
+			return a.give(i, msg.msg)
+		}
+	}
+	return nil
+}
+
+// pop leaves a screen and those over it. The list at the bottom stays.
+func (a *app) pop(i int, tell tea.Msg) tea.Cmd {
+	if i == 0 {
+		return nil
+	}
+	for j := len(a.stack) - 1; j >= i; j-- {
+		a.stack[j].screen.Leave()
+	}
+	a.stack = a.stack[:i]
+	if tell == nil {
+		return nil
+	}
+	return a.give(i-1, tell)
+}
+
+// leave ends everything that is under way, and the program.
+func (a *app) leave() tea.Cmd {
+	for i := len(a.stack) - 1; i >= 0; i-- {
+		a.stack[i].screen.Leave()
+	}
+	a.stack = nil
+	a.unwatch()
+	a.quit()
+	return tea.Quit
+}
+
+// watched is a state of the watch of that number; more brings the next one.
+type watched struct {
+	number int
+	state  session.State
+	more   <-chan session.State
+}
+
+// watch begins to follow what the scope holds.
+func (a *app) watch() tea.Cmd {
+	a.unwatch()
+	ctx, end := context.WithCancel(a.desk.ctx)
+	a.unwatch = end
+	a.watching++
+	number, service, scope := a.watching, a.desk.service, a.desk.scope
+	return func() tea.Msg { return follow(number, service.Watch(ctx, scope)) }
+}
+
+// follow waits for the next state.
+func follow(number int, states <-chan session.State) tea.Msg {
+	if state, ok := <-states; ok {
+		return watched{number: number, state: state, more: states}
+	}
+	return nil
+}
+
+// see takes a state, tells it to every screen, and waits for the next one. Those
+// of a scope that was left are dropped, and nobody waits for more of them: their
+// context has ended.
+func (a *app) see(msg watched) tea.Cmd {
+	if msg.number != a.watching {
+		return nil
+	}
+	a.desk.take(msg.state)
+	cmds := []tea.Cmd{func() tea.Msg { return follow(msg.number, msg.more) }}
+	for i := range a.stack {
+		cmds = append(cmds, a.give(i, worldChanged{}))
+	}
+	return tea.Batch(cmds...)
+}
+
+// look turns to another scope; what is known of the old one is forgotten.
+func (a *app) look(to look) tea.Cmd {
+	a.desk.scope = session.Scope{Namespace: to.namespace, All: to.all}
+	a.desk.known = false
+	a.desk.state = session.State{}
+	cmds := []tea.Cmd{a.watch()}
+	for i := range a.stack {
+		cmds = append(cmds, a.give(i, worldChanged{}))
+	}
+	return tea.Batch(cmds...)
+}
+
+// ticked says that a countdown shows another second.
+type ticked struct{}
+
+// tick waits for the next second, while something on the screen counts.
+func (a *app) tick() tea.Cmd {
+	if a.ticking || len(a.stack) == 0 || !a.counting() {
+		return nil
+	}
+	a.ticking = true
+	wait := time.Second
+	for _, mode := range a.desk.modes() {
+		if mode.until.IsZero() {
+			continue
+		}
+		if rest := mode.until.Sub(a.desk.clock) % time.Second; rest > 0 {
+			wait = min(wait, rest+time.Millisecond)
+		}
+	}
+	done := a.desk.ctx.Done()
+	return func() tea.Msg {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return ticked{}
+		case <-done:
+			return nil
+		}
+	}
+}
+
+// counting says whether a time that is shown runs.
+func (a *app) counting() bool {
+	return a.desk.known && (a.desk.state.Trouble.Kind == session.Unreachable || len(a.desk.modes()) > 0)
+}
+
+// View is the whole terminal.
+func (a *app) View() tea.View {
+	shown := tea.NewView("")
+	shown.AltScreen = true
+	shown.WindowTitle = a.desk.program
+	if len(a.stack) > 0 && a.width > 0 && a.height > 0 {
+		shown.Content = strings.Join(a.frame(), "\n")
+	}
+	return shown
+}

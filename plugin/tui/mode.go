@@ -1,0 +1,136 @@
+package tui
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/backendtls/backendtls/internal/model"
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+)
+
+// mode is an insecure mode that is in force for a Service.
+type mode struct {
+	service string
+	// label says what is not verified; weight is 0 where that is everything.
+	label  string
+	weight int
+	// until is zero for a mode without an end.
+	until time.Time
+}
+
+// modes are those in force in what is shown, the worst and the longest first.
+func (d *desk) modes() []mode {
+	var list []mode
+	seen := map[string]bool{}
+	for _, path := range d.state.Paths {
+		if path.Policy == nil || path.Policy.Mode.State != "Active" {
+			continue
+		}
+		m := mode{service: d.name(path.Service)}
+		m.label, m.weight = weakness(path.Policy.Mode.Enforced)
+		if path.Policy.Mode.Until != nil {
+			m.until = path.Policy.Mode.Until.Time
+		}
+		if key := m.label + m.service; !seen[key] {
+			seen[key] = true
+			list = append(list, m)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b mode) int {
+		return cmp.Or(cmp.Compare(a.weight, b.weight), b.end().Compare(a.end()), cmp.Compare(a.service, b.service))
+	})
+	return list
+}
+
+// weakness is what a mode does not verify, and how bad that is.
+func weakness(enforced string) (label string, weight int) {
+	switch model.Mode(enforced) {
+	case model.InsecureSkipOnlySANVerification:
+		return "NAMES NOT VERIFIED", 1
+	case model.InsecureAllowExpired:
+		return "DATES NOT VERIFIED", 2
+	default:
+		return "VERIFICATION OFF", 0
+	}
+}
+
+// name is svc/NAME, with the namespace where more than one is shown.
+func (d *desk) name(port cliv1alpha1.PortReference) string {
+	if d.scope.All || port.Namespace != d.scope.Namespace {
+		return "svc/" + port.Namespace + "/" + port.Name
+	}
+	return "svc/" + port.Name
+}
+
+// left says how long a mode lasts, as a clock shows it.
+func (m mode) left(now time.Time) string {
+	if m.until.IsZero() {
+		return "no end"
+	}
+	return clock(m.until.Sub(now)) + " left"
+}
+
+// end is when it ends, far away where it does not.
+func (m mode) end() time.Time {
+	if m.until.IsZero() {
+		return time.Unix(1<<40, 0)
+	}
+	return m.until
+}
+
+// clock is a duration as HH:MM:SS, rounded up so that it shows 00:00:00 at the
+// very end only.
+func clock(left time.Duration) string {
+	seconds := int64(max(0, left+time.Second-time.Nanosecond) / time.Second)
+	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+// banner says which modes are in force, in one line of that width: as many as
+// fit, and how many more there are. It is "" without any.
+func (d *desk) banner(width int) string {
+	modes := d.modes()
+	if len(modes) == 0 {
+		return ""
+	}
+	style := d.theme.weaker
+	if modes[0].weight == 0 {
+		style = d.theme.banner
+	}
+	text := ""
+	for i := range modes {
+		more := ""
+		if rest := len(modes) - i - 1; rest > 0 {
+			more = fmt.Sprintf("; +%d more", rest)
+		}
+		longer := banner(modes[:i+1], d.clock)
+		if i > 0 && ansi.StringWidth(longer+more) > width-2 {
+			break
+		}
+		text = longer + more
+	}
+	return style.Render(fit(" "+text, width))
+}
+
+// banner lists modes, each label once.
+func banner(modes []mode, now time.Time) string {
+	var text strings.Builder
+	label := ""
+	for _, m := range modes {
+		switch {
+		case m.label != label && label != "":
+			text.WriteString("; " + m.label + ": ")
+		case m.label != label:
+			text.WriteString(m.label + ": ")
+		default:
+			text.WriteString("; ")
+		}
+		label = m.label
+		text.WriteString(m.service + ", " + m.left(now))
+	}
+	return text.String()
+}
