@@ -34,7 +34,7 @@ func (s *Server) serves(resource string, elements []string) bool {
 func (s *Server) list(r *http.Request, at key, served resource) (any, error) {
 	var found []*unstructured.Unstructured
 	for each, live := range s.objects {
-		if each.group == at.group && each.resource == at.resource && (at.namespace == "" || at.namespace == each.namespace) {
+		if each.within(at) && selects(r, live) {
 			found = append(found, live)
 		}
 	}

@@ -21,6 +21,7 @@ var resources = []resource{
 	{"", "v1", "ConfigMap", "configmaps"},
 	{"", "v1", "Secret", "secrets"},
 	{"", "v1", "Pod", "pods"},
+	{"", "v1", "Event", "events"},
 	{discovery, "v1", "EndpointSlice", "endpointslices"},
 	{gatewayAPI, "v1", "GatewayClass", "gatewayclasses"},
 	{gatewayAPI, "v1", "Gateway", "gateways"},

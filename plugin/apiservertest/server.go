@@ -53,6 +53,15 @@ type Server struct {
 	version  int
 	objects  map[key]*unstructured.Unstructured
 	requests []Request
+	// history are the changes that watches can still be told, oldest first.
+	history []change
+	// forgotten is the version up to which they cannot.
+	forgotten int
+	// news is closed and replaced when there is something to tell watches.
+	news chan struct{}
+	// era is counted up when all watches end.
+	era  int
+	away bool
 }
 
 // Request is one that was made.
@@ -73,14 +82,17 @@ type key struct{ group, resource, namespace, name string }
 // New starts a server with the objects, which ends with the test.
 func New(t *testing.T, objects ...*unstructured.Unstructured) *Server {
 	t.Helper()
-	s := &Server{objects: map[key]*unstructured.Unstructured{}}
+	s := &Server{objects: map[key]*unstructured.Unstructured{}, news: make(chan struct{})}
 	for _, object := range objects {
 		if err := s.Put(object, "kubectl-client-side-apply"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
-	t.Cleanup(server.Close)
+	t.Cleanup(func() {
+		s.CutWatches()
+		server.Close()
+	})
 	s.URL = server.URL
 	return s
 }
@@ -126,9 +138,7 @@ func (s *Server) SetStatus(resource, namespace, name string, status map[string]a
 		}
 		after := live.DeepCopy()
 		after.Object["status"] = status
-		s.version++
-		after.SetResourceVersion(fmt.Sprint(s.version))
-		s.objects[at] = after
+		s.stored(at, after)
 	}
 }
 
@@ -150,7 +160,7 @@ func (s *Server) Delete(resource, namespace, name string) {
 	defer s.lock.Unlock()
 	for at := range s.objects {
 		if at.resource == resource && at.namespace == namespace && at.name == name {
-			delete(s.objects, at)
+			s.deleted(at)
 		}
 	}
 }
@@ -163,6 +173,10 @@ func (s *Server) Requests() []Request {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if s.isAway() {
+		vanish(w)
+		return
+	}
 	now := time.Now()
 	if s.Now != nil {
 		now = s.Now()
@@ -195,6 +209,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.requests = append(s.requests, request)
 	if s.Allow != nil && !s.Allow(request.Verb, request.Resource, request.Namespace, request.Name) {
 		fail(w, forbidden(request, at))
+		return
+	}
+	if request.Verb == "watch" {
+		s.watch(w, r, at)
 		return
 	}
 	object, err := s.answer(r, request, at, served)
@@ -253,12 +271,20 @@ func read(r *http.Request) (Request, key, resource, error) {
 		return Request{}, at, served, err
 	}
 	verb := map[string]string{http.MethodPost: "create", http.MethodPatch: "patch", http.MethodGet: "get"}[r.Method]
+	query := r.URL.Query()
+	name := at.name
 	if verb == "get" && at.name == "" {
 		verb = "list"
+		if query.Get("watch") == "true" {
+			verb = "watch"
+		}
+		name, _ = strings.CutPrefix(query.Get("fieldSelector"), metav1.ObjectNameField+"=")
+		if strings.Contains(name, "=") {
+			name = ""
+		}
 	}
-	query := r.URL.Query()
 	return Request{
-		Verb: verb, Resource: at.resource, Namespace: at.namespace, Name: at.name, Body: string(body),
+		Verb: verb, Resource: at.resource, Namespace: at.namespace, Name: name, Body: string(body),
 		ContentType: r.Header.Get("Content-Type"), DryRun: query.Get("dryRun") == metav1.DryRunAll,
 		Force: query.Get("force") == "true", FieldManager: query.Get("fieldManager"),
 	}, at, served, nil

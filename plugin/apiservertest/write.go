@@ -190,9 +190,7 @@ func (s *Server) commit(at key, after *unstructured.Unstructured, dryRun bool) (
 	if dryRun {
 		return after.Object, nil
 	}
-	s.version++
-	after.SetResourceVersion(fmt.Sprint(s.version))
-	s.objects[at] = after
+	s.stored(at, after)
 	return after.DeepCopy().Object, nil
 }
 
