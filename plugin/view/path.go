@@ -34,11 +34,9 @@ func Paths(w io.Writer, paths []cliv1alpha1.Path, now time.Time, wide, withNames
 	}
 	rows := make([]row, len(paths))
 	for i, path := range paths {
-		mode, remaining := modeCells(path.Policy)
+		c := CellsOf(path, now)
 		rows[i] = row{namespace: path.Service.Namespace, cells: []any{
-			service(path.Service), qualified(path.Gateway, path.Service.Namespace),
-			qualified(path.Route, path.Service.Namespace), policyCell(path.Policy),
-			mode, remaining, verified(path, now), orNone(firstExpiry(path.Endpoints, now)), orNone(path.Verdict.Reason),
+			c.Service, c.Gateway, c.Route, c.Policy, c.Mode, c.Left, c.Verdict, c.Expires, orNone(path.Verdict.Reason),
 			trust(path.Policy), orNone(strings.Join(path.Hostnames, ",")), fmt.Sprint(len(path.Endpoints)),
 			orNone(conditionsCell(path.Conditions)), orNone(path.Verdict.Message),
 		}}
