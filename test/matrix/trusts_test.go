@@ -1,0 +1,155 @@
+package matrix_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/pin"
+)
+
+// The checks by the words that docs/policy.md has for them.
+const (
+	isIssued = "issuer"
+	isDated  = "dates"
+	isNamed  = "name"
+	isPinned = "pin"
+	isThat   = "that certificate"
+)
+
+// trust is a table: what a policy trusts.
+type trust struct {
+	title string
+	// meaning is the sentence below the title.
+	meaning string
+	// promise is the row of the table in docs/policy.md that it is an example of.
+	promise string
+	// issuers are those that it trusts, names those it asks for.
+	issuers, names []string
+	// wholePins: a renewed certificate with the pinned key does not match.
+	wholePins bool
+	// validation and options are of the policy; the options without the mode.
+	validation func(c *certificate) map[string]any
+	options    func(c *certificate) map[string]string
+}
+
+// The names of the ConfigMaps that hold the CAs.
+const (
+	caObject, otherObject = "shop-ca", "other-ca"
+)
+
+func references(names ...string) map[string]any {
+	refs := make([]map[string]string, len(names))
+	for i, name := range names {
+		refs[i] = map[string]string{"group": "", "kind": "ConfigMap", "name": name}
+	}
+	return map[string]any{"hostname": host, "caCertificateRefs": refs}
+}
+
+func wellKnown(name string) map[string]any {
+	return map[string]any{"hostname": host, "wellKnownCACertificates": name}
+}
+
+func theCA(*certificate) map[string]any      { return references(caObject) }
+func system(*certificate) map[string]any     { return wellKnown("System") }
+func pinnedOnly(*certificate) map[string]any { return wellKnown("backendtls.dev/PinnedOnly") }
+
+func keyPin(c *certificate) map[string]string {
+	return map[string]string{"pins": pin.OfKey(c.stands.served.Certificate).String()}
+}
+
+func trustedCertificate(c *certificate) map[string]string {
+	return map[string]string{"trusted-certificates": "configmap/" + c.stands.objectName()}
+}
+
+// objectName is the ConfigMap that holds the certificate.
+func (c *certificate) objectName() string {
+	return "certificate-" + strings.ReplaceAll(strings.ToLower(strings.ReplaceAll(c.title, ",", "")), " ", "-")
+}
+
+func trusts() []trust {
+	both := []string{byCA, byOther, bySelf}
+	return []trust{
+		{
+			title: "a CA", meaning: "`caCertificateRefs` names the CA.", promise: "a CA",
+			issuers: []string{byCA}, names: []string{named}, validation: theCA,
+		},
+		{
+			title:   "several CAs",
+			meaning: "`caCertificateRefs` names the CA and the other CA: either may have issued the certificate.",
+			promise: "a CA", issuers: []string{byCA, byOther}, names: []string{named},
+			validation: func(*certificate) map[string]any { return references(caObject, otherObject) },
+		},
+		{
+			title:   "a CA and subjectAltNames",
+			meaning: "`subjectAltNames` asks for the URI `" + uri + "`. The hostname is then sent, but no longer looked for.",
+			promise: "a CA", issuers: []string{byCA}, names: []string{namedURI},
+			validation: func(*certificate) map[string]any {
+				given := references(caObject)
+				given["subjectAltNames"] = []map[string]string{{"type": "URI", "uri": uri}}
+				return given
+			},
+		},
+		{
+			title: "System", promise: "`System`", issuers: []string{byCA}, names: []string{named}, validation: system,
+			meaning: "`wellKnownCACertificates: System`. Here the CA stands for a public one, in the ConfigMap " +
+				"`backendtls-system/system-roots`.",
+		},
+		{
+			title: "System and pins", meaning: "The same, and `pins` has the key.", promise: "`System` and pins",
+			issuers: []string{byCA}, names: []string{named}, validation: system, options: keyPin,
+		},
+		{
+			title: "a CA and pins", meaning: "`pins` has the key (`spki-sha256`).", promise: "a CA and pins",
+			issuers: []string{byCA}, names: []string{named}, validation: theCA, options: keyPin,
+		},
+		{
+			title: "a trusted certificate", promise: "`trusted-certificates`", issuers: both, names: []string{named},
+			meaning:    "`trusted-certificates` names a ConfigMap with the certificate. No CA is asked.",
+			validation: pinnedOnly, options: trustedCertificate,
+		},
+		{
+			title: "a CA and a trusted certificate", meaning: "Both must pass.", promise: "a CA and `trusted-certificates`",
+			issuers: []string{byCA}, names: []string{named}, validation: theCA, options: trustedCertificate,
+		},
+		{
+			title: "pins alone", promise: "pins alone", issuers: both, names: []string{named},
+			meaning:    "`pins` has the key (`spki-sha256`), and there is no CA.",
+			validation: pinnedOnly, options: keyPin,
+		},
+		{
+			title: "pins-only beside a CA", promise: "pins alone", issuers: both, names: []string{named}, wholePins: true,
+			meaning: "`pins` has the certificate (`cert-sha256`), and `pins-only` says not to ask the CA.", validation: theCA,
+			options: func(c *certificate) map[string]string {
+				return map[string]string{"pins": pin.OfCertificate(c.stands.served.Certificate).String(), "pins-only": "true"}
+			},
+		},
+	}
+}
+
+// policy is the BackendTLSPolicy of a cell, as JSON, which is YAML too.
+func (tr *trust) policy(t *testing.T, name string, c *certificate, mode model.Mode) string {
+	t.Helper()
+	options := map[string]string{"backendtls.dev/mode": string(mode)}
+	if tr.options != nil {
+		for key, value := range tr.options(c) {
+			options["backendtls.dev/"+key] = value
+		}
+	}
+	text, err := json.Marshal(map[string]any{
+		"apiVersion": "gateway.networking.k8s.io/v1",
+		"kind":       "BackendTLSPolicy",
+		"metadata":   map[string]string{"name": name, "namespace": "default"},
+		"spec": map[string]any{
+			"targetRefs": []map[string]string{{"group": "", "kind": "Service", "name": name}},
+			"validation": tr.validation(c),
+			"options":    options,
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("---\n%s\n", text)
+}

@@ -1,0 +1,173 @@
+package matrix_test
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/manifest"
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/report"
+	"github.com/backendtls/backendtls/internal/resolve"
+)
+
+// cell is a certificate under a trust in a mode.
+type cell struct {
+	trust       *trust
+	certificate *certificate
+	mode        model.Mode
+	// name is that of the Service, the policy and the route.
+	name string
+	// backend is what the policy became; nil where it is refused.
+	backend *model.Backend
+}
+
+// hostname is what a request to the cell asks for.
+func (c *cell) hostname() string { return c.name + ".matrix.example.com" }
+
+func (c *cell) String() string {
+	return fmt.Sprintf("%s / %s / %s", c.trust.title, c.certificate.title, c.mode)
+}
+
+// cells are the whole matrix.
+func cells(trusts []trust, certificates []*certificate) []*cell {
+	var all []*cell
+	for i := range trusts {
+		for _, c := range certificates {
+			for _, mode := range model.Modes {
+				all = append(all, &cell{
+					trust: &trusts[i], certificate: c, mode: mode, name: fmt.Sprintf("cell-%d", len(all)),
+				})
+			}
+		}
+	}
+	return all
+}
+
+const gatewayText = `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: backendtls}
+spec: {controllerName: backendtls.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: matrix, namespace: default}
+spec:
+  gatewayClassName: backendtls
+  addresses: [{type: IPAddress, value: 127.0.0.1}]
+  listeners: [{name: http, port: %d, protocol: HTTP}]
+  infrastructure: {parametersRef: {group: backendtls.dev, kind: GatewayParameters, name: all}}
+---
+apiVersion: backendtls.dev/v1alpha1
+kind: GatewayParameters
+metadata: {name: all, namespace: default}
+spec:
+  backendTLS:
+    allowedModes: [InsecureAllowExpired, InsecureSkipOnlySANVerification, InsecureSkipVerification]
+    maxDuration: Unlimited
+    requireReason: false
+`
+
+const configMapText = `---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: %s, namespace: %s}
+data: {%s: %q}
+`
+
+const cellText = `---
+apiVersion: v1
+kind: Service
+metadata: {name: %[1]s, namespace: default}
+spec: {ports: [{port: 443}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: %[1]s, namespace: default}
+spec:
+  parentRefs: [{name: matrix}]
+  hostnames: [%[2]s]
+  rules: [{backendRefs: [{name: %[1]s, port: 443}]}]
+`
+
+// manifests are everything that a user would write.
+func manifests(t *testing.T, port uint16, trusted authorities, rows []*certificate, all []*cell) []byte {
+	t.Helper()
+	var text strings.Builder
+	fmt.Fprintf(&text, gatewayText, port)
+	root, other := trusted.root.PEM(), trusted.other.PEM()
+	fmt.Fprintf(&text, configMapText, caObject, "default", "ca.crt", root)
+	fmt.Fprintf(&text, configMapText, otherObject, "default", "ca.crt", other)
+	fmt.Fprintf(&text, configMapText, manifest.SystemRootsName.Name, manifest.SystemRootsName.Namespace, "ca.crt", root)
+	for _, row := range rows {
+		fmt.Fprintf(&text, configMapText, row.objectName(), "default", "tls.crt", row.served.PEM())
+	}
+	for _, c := range all {
+		fmt.Fprintf(&text, cellText, c.name, c.hostname())
+		text.WriteString(c.trust.policy(t, c.name, c.certificate, c.mode))
+	}
+	return []byte(text.String())
+}
+
+// decide resolves the manifests until every mode that is asked for is in force,
+// as the operator does, and gives each cell its backend.
+func decide(t *testing.T, text []byte, now time.Time, all []*cell) model.Gateway {
+	t.Helper()
+	set, problems := manifest.Parse([]manifest.File{{Path: "matrix.yaml", Data: text}})
+	if len(problems) > 0 {
+		t.Fatalf("the manifests are wrong: %v", problems)
+	}
+	var result resolve.Result
+	statuses := manifest.Statuses{}
+	// A mode is announced in status before it comes into force.
+	for range 2 {
+		snap := set.WithStatuses(statuses).Snapshot()
+		snap.Now = now
+		result = resolve.Build(snap)
+		for key, ours := range result.Reports {
+			statuses[key] = report.Merge(key, statuses[key], ours, now)
+		}
+	}
+	gateway := result.Gateways[gwapi.KeyOf(gwapi.KindGateway, "default", "matrix")]
+	backends := make(map[string]*model.Backend, len(gateway.Backends))
+	for i := range gateway.Backends {
+		backends[gateway.Backends[i].Name()] = &gateway.Backends[i]
+	}
+	byRoute := make(map[string]*model.Path, len(result.Paths))
+	for i := range result.Paths {
+		byRoute[result.Paths[i].Route.Name] = &result.Paths[i]
+	}
+	for _, c := range all {
+		path, found := byRoute[c.name]
+		if !found {
+			t.Fatalf("%s: no path", c)
+		}
+		c.backend = backends[path.Backend]
+		if c.backend == nil && path.Fault == "" {
+			t.Fatalf("%s: neither a backend nor a fault", c)
+		}
+		if c.backend != nil && c.backend.Trust.Mode != c.mode {
+			t.Fatalf("%s: the mode in force is %s", c, c.backend.Trust.Mode)
+		}
+	}
+	return gateway
+}
+
+// freePort is one that nobody listens on.
+func freePort(t *testing.T) uint16 {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := netip.MustParseAddrPort(listener.Addr().String()).Port()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
