@@ -7,13 +7,17 @@ import (
 	"github.com/backendtls/backendtls/plugin/session"
 )
 
-// flow is the steps of a change: the key that begins them, the action that they
-// come to, and the first screen.
+// flow is the steps of a change: the key that begins them, the actions that they
+// may come to, and the first screen. It is offered where one of the actions is.
 type flow struct {
-	key    key.Binding
-	action session.Action
-	begin  func(*desk, cliv1alpha1.PortReference) screen
+	key     key.Binding
+	actions []session.Action
+	begin   func(*desk, cliv1alpha1.PortReference) screen
 }
 
 // flows are those there are.
-func flows() []flow { return nil }
+func flows() []flow {
+	return []flow{
+		{key: keyPin, actions: []session.Action{session.ActionPin}, begin: newPin},
+	}
+}

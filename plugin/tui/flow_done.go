@@ -1,0 +1,148 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/assess"
+	"github.com/backendtls/backendtls/plugin/session"
+	"github.com/backendtls/backendtls/plugin/untrusted"
+)
+
+// outcome is what became of a draft.
+type outcome struct {
+	draft session.Draft
+	// standing is the Envoys' last word; fault says why it is not in force.
+	standing string
+	fault    error
+	// probed is what the endpoints get now, nil where they were not asked;
+	// unprobed says why nothing is known.
+	probed   *session.Probed
+	unprobed error
+}
+
+// done is the last step.
+type done struct {
+	flow *dialog
+	out  outcome
+	text pane
+}
+
+func (f *dialog) conclude(out outcome) tea.Cmd {
+	f.step = &done{flow: f, out: out}
+	return nil
+}
+
+func (s *done) update(msg tea.Msg) tea.Cmd {
+	if pressed(msg, keyClose) {
+		return s.flow.leave()
+	}
+	s.text.scroll(msg, false)
+	return nil
+}
+
+func (s *done) view(width, height int) string {
+	look := s.flow.desk.theme
+	name := "btlspolicy/" + untrusted.Text(s.out.draft.Policy())
+	top := styled(look.good, "Applied: "+name+" is written.", width)
+	if s.out.fault != nil {
+		top = styled(look.alarm, "WRITTEN, BUT NOT KNOWN TO BE IN FORCE: "+name, width)
+	}
+	var lines []string
+	if s.out.standing != "" {
+		lines = append(lines, prose(untrusted.Lines(s.out.standing), width)...)
+	}
+	if s.out.fault != nil {
+		lines = append(lines, styled(look.bad, untrusted.Lines(s.out.fault.Error()), width)...)
+	}
+	lines = append(lines, s.verdicts(width)...)
+	bottom := append([]string{""}, prose("Enter goes back.", width)...)
+	return stacked(&s.text, append(top, ""), lines, bottom, width, height)
+}
+
+// verdicts are what requests and endpoints get now.
+func (s *done) verdicts(width int) []string {
+	look := s.flow.desk.theme
+	lines := []string{"", look.title.Render("VERDICTS NOW")}
+	switch {
+	case s.out.unprobed != nil:
+		why := "The endpoints could not be asked: " + untrusted.Lines(s.out.unprobed.Error())
+		return append(lines, prose(why, width)...)
+	case s.out.probed == nil:
+		return append(lines, prose("The endpoints were not asked.", width)...)
+	}
+	for _, path := range s.out.probed.Paths {
+		lines = append(lines, s.verdict(from(path), path.Verdict, width)...)
+	}
+	verification := s.out.probed.Verification
+	if len(s.out.probed.Paths) == 0 {
+		lines = append(lines, s.verdict(s.flow.service(), verification.Verdict, width)...)
+	}
+	endpoints := verification.Endpoints
+	if len(endpoints) == 0 && len(s.out.probed.Paths) > 0 {
+		endpoints = s.out.probed.Paths[0].Endpoints
+	}
+	for _, endpoint := range endpoints {
+		verdict := cliv1alpha1.Verdict{Result: endpoint.Result, Reason: endpoint.Reason, Message: endpoint.Message}
+		lines = append(lines, s.verdict(member(endpoint.Address, endpoint.Pod), verdict, width)...)
+	}
+	return lines
+}
+
+// verdict is a line about one path or endpoint, and why it is so.
+func (s *done) verdict(who string, verdict cliv1alpha1.Verdict, width int) []string {
+	text := verdict.Result
+	if verdict.Status != 0 {
+		text += fmt.Sprintf(" (%d)", verdict.Status)
+	}
+	if verdict.Reason != "" && verdict.Reason != verdict.Result {
+		text += " " + verdict.Reason
+	}
+	lines := prose("  "+who+": "+s.flow.verdictStyle(verdict.Result).Render(text), width)
+	if verdict.Message != "" && verdict.Result != assess.Passes {
+		lines = append(lines, prose("    "+verdict.Message, width)...)
+	}
+	return lines
+}
+
+func (f *dialog) verdictStyle(result string) lipgloss.Style {
+	switch result {
+	case assess.Passes:
+		return f.desk.theme.good
+	case assess.Fails, assess.Refused, assess.Mixed:
+		return f.desk.theme.bad
+	default:
+		return f.desk.theme.alarm
+	}
+}
+
+// from is where requests of a path come in.
+func from(path cliv1alpha1.Path) string {
+	var parts []string
+	for _, object := range []*cliv1alpha1.ObjectReference{path.Gateway, path.Route} {
+		if object != nil {
+			parts = append(parts, strings.ToLower(object.Kind)+"/"+object.Name)
+		}
+	}
+	if len(parts) == 0 {
+		return "no Gateway"
+	}
+	return strings.Join(parts, " ")
+}
+
+// member is an address and its pod.
+func member(address, pod string) string {
+	if pod == "" {
+		return address
+	}
+	return address + " (" + pod + ")"
+}
+
+func (s *done) keys() []key.Binding { return []key.Binding{keyClose, keyScroll} }
+
+func (s *done) typing() bool { return false }
