@@ -41,9 +41,11 @@ type ClusterConfig struct {
 
 // ErrNoGatewayAPI is returned for a cluster that serves no kind of Gateway API.
 var ErrNoGatewayAPI = errors.New("this cluster has no Gateway API: no kind of gateway.networking.k8s.io is served. " +
-	"Whoever runs the cluster installs it with its Gateway controller, or with " +
-	"`kubectl apply --server-side -f " +
-	"https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.7.0/standard-install.yaml`")
+	"Whoever runs the cluster installs it with its Gateway controller, or with `" + InstallGatewayAPI + "`")
+
+// InstallGatewayAPI is the command that installs the Gateway API.
+const InstallGatewayAPI = "kubectl apply --server-side -f " +
+	"https://github.com/kubernetes-sigs/gateway-api/releases/download/v1.7.0/standard-install.yaml"
 
 // Cluster reads from an API server what Build needs: lists in all namespaces
 // where the person may, else in the one of the config, and by name what those
@@ -69,7 +71,7 @@ func Cluster(ctx context.Context, config ClusterConfig) (*World, error) {
 		snap := c.snapshot()
 		snap.Now = now
 		world := newWorld(snap)
-		world.Source, world.live, world.Warnings = config.Source, true, c.warnings()
+		world.Source, world.live, world.Warnings, world.missing = config.Source, true, c.warnings(), c.missing()
 		pending := c.pending(world)
 		if len(pending) == 0 {
 			return world, nil
@@ -113,7 +115,7 @@ func (w *World) Replacing(objects ...client.Object) *World {
 		place(&snap, object)
 	}
 	world := newWorld(&snap)
-	world.Source, world.live, world.Warnings = w.Source, w.live, w.Warnings
+	world.Source, world.live, world.Warnings, world.missing = w.Source, w.live, w.Warnings, w.missing
 	return world
 }
 

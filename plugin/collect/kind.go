@@ -164,6 +164,7 @@ func Mapper() meta.RESTMapper {
 		}
 	}
 	add("", "v1", "Pod", "pods", meta.RESTScopeNamespace)
+	add("", "v1", "Event", "events", meta.RESTScopeNamespace)
 	add(authorizationv1.GroupName, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", meta.RESTScopeRoot)
 	return mapper
 }

@@ -33,6 +33,8 @@ type World struct {
 
 	// live says that it was read from an API server.
 	live bool
+	// missing are the rights that lack.
+	missing []Missing
 	// refs are the objects that are named, existing or missing.
 	refs  map[gwapi.Key]bool
 	files []manifest.File
@@ -57,7 +59,7 @@ func Files(path, state string, now time.Time) (*World, error) {
 	if state == "" {
 		state = manifest.StateDir(directory(path))
 	}
-	return assemble(path, state, files, problems, now), nil
+	return assemble(path, state, files, problems, now, manifest.Parse), nil
 }
 
 // With is the World as it would be if the files had these contents; those that
@@ -73,7 +75,7 @@ func (w *World) With(changed []manifest.File) *World {
 		}
 		files[i] = change
 	}
-	return assemble(w.Source, w.state, files, w.unread, w.Snapshot.Now)
+	return assemble(w.Source, w.state, files, w.unread, w.Snapshot.Now, manifest.Parse)
 }
 
 // Content is what was read from a file.
@@ -88,8 +90,13 @@ func (w *World) Content(path string) ([]byte, bool) {
 // Directory is where a new file goes.
 func (w *World) Directory() string { return directory(w.Source) }
 
-func assemble(path, state string, files []manifest.File, unread []manifest.Problem, now time.Time) *World {
-	set, problems := manifest.Parse(files)
+// parser makes a Set of files.
+type parser func([]manifest.File) (*manifest.Set, []manifest.Problem)
+
+func assemble(
+	path, state string, files []manifest.File, unread []manifest.Problem, now time.Time, parse parser,
+) *World {
+	set, problems := parse(files)
 	problems = append(slices.Clone(unread), problems...)
 	statuses, faults := manifest.ReadStatus(state)
 	problems = append(problems, faults...)

@@ -37,9 +37,10 @@ type API struct {
 	now   func() time.Time
 	warn  func(format string, args ...any)
 
-	lock   sync.Mutex
-	config *rest.Config
-	client client.Client
+	lock    sync.Mutex
+	config  *rest.Config
+	client  client.Client
+	watcher client.WithWatch
 	// ahead is by how much the API server's clock is ahead of this one's, 0 before
 	// it has answered.
 	ahead time.Duration
@@ -99,6 +100,28 @@ func (a *API) Client() (client.Client, error) {
 	}
 	a.client, err = client.New(config, client.Options{Scheme: scheme, Mapper: collect.Mapper()})
 	return a.client, err
+}
+
+// Watcher is the same for what lasts: --request-timeout would end watches, so
+// that whoever uses it bounds what must not last.
+func (a *API) Watcher() (client.WithWatch, error) {
+	config, err := a.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	if a.watcher != nil {
+		return a.watcher, nil
+	}
+	scheme, err := collect.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	lasting := rest.CopyConfig(config)
+	lasting.Timeout = 0
+	a.watcher, err = client.NewWithWatch(lasting, client.Options{Scheme: scheme, Mapper: collect.Mapper()})
+	return a.watcher, err
 }
 
 // Namespace is -n, else the kubeconfig's, else "default".

@@ -50,6 +50,8 @@ type Cluster interface {
 	// kinds.
 	RESTConfig() (*rest.Config, error)
 	Client() (client.Client, error)
+	// Watcher reads and watches them; its requests do not time out by themselves.
+	Watcher() (client.WithWatch, error)
 	// Name is for people: "context dev". Arguments are the flags that name it in a
 	// command line, "" for none.
 	Name() string

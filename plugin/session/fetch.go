@@ -1,0 +1,83 @@
+package session
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/tunnel"
+)
+
+// Fetch asks the endpoints of a port for what they serve. Where ctx ends before
+// all of them have answered, it returns what the others said, as Partial, and the
+// error of ctx.
+func (s *Session) Fetch(ctx context.Context, about cliv1alpha1.PortReference, progress Progress) (Fetched, error) {
+	asked, err := s.ask(ctx, about, progress)
+	return asked.fetched(s), err
+}
+
+// Verify asks them, and judges by the policy as it is enforced, in Paths, and as
+// written, in Verification. It ends as Fetch does.
+func (s *Session) Verify(ctx context.Context, about cliv1alpha1.PortReference, progress Progress) (Probed, error) {
+	asked, err := s.ask(ctx, about, progress)
+	probed := Probed{Service: about, At: s.now(), Fetched: asked.fetched(s)}
+	if asked.world == nil {
+		return probed, err
+	}
+	assessor := s.assessor(asked.world, asked.observed)
+	ports := []collect.Port{asked.port}
+	probed.Paths = assessor.Paths(ports, func(collect.Port, *model.Path) bool { return true })
+	if written := assessor.Verifications(ports, true); len(written) > 0 {
+		probed.Verification = written[0]
+	}
+	return probed, err
+}
+
+// asked is what came of asking the endpoints of a port.
+type asked struct {
+	about    cliv1alpha1.PortReference
+	world    *collect.World
+	port     collect.Port
+	observed tunnel.Observations
+	partial  bool
+}
+
+func (a *asked) fetched(s *Session) Fetched {
+	fetched := Fetched{Service: a.about, At: s.now(), Partial: a.partial}
+	if a.world != nil {
+		fetched.Endpoints = s.assessor(a.world, a.observed).Certificates([]collect.Port{a.port}, s.config.Via)
+	}
+	return fetched
+}
+
+// ask asks the endpoints of a port, by the newest World.
+func (s *Session) ask(ctx context.Context, about cliv1alpha1.PortReference, progress Progress) (*asked, error) {
+	a := &asked{about: about}
+	world := s.known()
+	if world == nil {
+		var err error
+		if world, err = s.read(ctx, reading{Scope: Scope{Namespace: about.Namespace}}); err != nil {
+			return a, err
+		}
+		s.know(world)
+	}
+	port, found := world.Port(keyOf(about))
+	if !found {
+		return a, fmt.Errorf("svc/%s:%d is not in namespace %s any more", about.Name, about.Port, about.Namespace)
+	}
+	a.world, a.port = world, port
+	if len(port.Endpoints) == 0 {
+		return a, fmt.Errorf("svc/%s:%d has no ready endpoint in its EndpointSlices", about.Name, about.Port)
+	}
+	var err error
+	a.observed, _, err = s.observe(ctx, []collect.Port{port}, ServerName, progress)
+	a.partial = err != nil
+	return a, err
+}
+
+func keyOf(about cliv1alpha1.PortReference) collect.PortKey {
+	return collect.PortKey{Service: gwapi.KeyOf(gwapi.KindService, about.Namespace, about.Name), Port: about.Port}
+}

@@ -1,0 +1,132 @@
+package session
+
+import (
+	"context"
+	"reflect"
+	"slices"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/manifest"
+	"github.com/backendtls/backendtls/internal/model"
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/assess"
+	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/tunnel"
+	"github.com/backendtls/backendtls/plugin/untrusted"
+)
+
+// Watch sends a State as soon as one is known and whenever what it shows has
+// changed, only ever the newest one, until ctx ends; then it closes the channel,
+// and nothing is under way any more.
+func (s *Session) Watch(ctx context.Context, scope Scope) <-chan State {
+	states := make(chan State, 1)
+	go func() {
+		defer close(states)
+		var last State
+		s.Follow(ctx, scope, func(sight Sight) {
+			state := s.state(scope, sight)
+			if same(state, last) {
+				return
+			}
+			last = state
+			select {
+			case <-states: // The one that nobody has taken is old now.
+			default:
+			}
+			states <- state
+		})
+	}()
+	return states
+}
+
+// state is a sight in the words that are shown.
+func (s *Session) state(scope Scope, sight Sight) State {
+	state := State{
+		Scope: scope, Source: s.name(), Live: s.live(), At: sight.At, Now: sight.Now,
+		Events: sight.Events, Warnings: untrusted.Texts(sight.Warnings), Trouble: s.trouble(scope, sight),
+	}
+	if world := sight.World; world != nil {
+		ports, selected := listed(world, scope)
+		state.Paths = s.assessor(world, nil).Paths(ports, selected)
+		state.Problems = described(world.Problems)
+		state.Namespaces = namespaces(world, scope)
+	}
+	return state
+}
+
+// same says whether two states show the same, whenever they were made.
+func same(a, b State) bool {
+	a.At, a.Now = b.At, b.Now
+	return reflect.DeepEqual(a, b)
+}
+
+// name is what is read, for people.
+func (s *Session) name() string {
+	if s.live() {
+		return untrusted.Text(s.config.Cluster.Name())
+	}
+	return untrusted.Text(s.config.Filename)
+}
+
+// assessor judges a world and what was observed, which may be nil.
+func (s *Session) assessor(world *collect.World, observed tunnel.Observations) *assess.Assessor {
+	return &assess.Assessor{
+		World: world, Observations: observed, ServerName: ServerName, Program: s.config.Program,
+		Source: s.source(), Local: s.config.Via == ViaPortForward,
+	}
+}
+
+// listed are the ports in the scope, and which of their paths are: those that
+// begin, lead through or end there.
+func listed(world *collect.World, scope Scope) ([]collect.Port, func(collect.Port, *model.Path) bool) {
+	selected := func(port collect.Port, path *model.Path) bool {
+		return scope.All || port.Service.Namespace == scope.Namespace ||
+			path != nil && (path.Gateway.Namespace == scope.Namespace || path.Route.Namespace == scope.Namespace)
+	}
+	ports := slices.DeleteFunc(world.Ports(), func(port collect.Port) bool {
+		return !port.Used() || len(port.Paths) == 0 && !selected(port, nil) ||
+			len(port.Paths) > 0 && !slices.ContainsFunc(port.Paths, func(path model.Path) bool { return selected(port, &path) })
+	})
+	return ports, selected
+}
+
+// described are the faults of files as they are printed.
+func described(problems []manifest.Problem) []cliv1alpha1.Problem {
+	var list []cliv1alpha1.Problem
+	for _, problem := range problems {
+		shown := cliv1alpha1.Problem{
+			File: untrusted.Text(problem.File), Line: problem.Line, Message: untrusted.Text(problem.Message),
+		}
+		if !problem.Object.IsZero() {
+			shown.Object = untrusted.Text(problem.Object.String())
+		}
+		list = append(list, shown)
+	}
+	return list
+}
+
+// namespaces are those that may be chosen: all where they can be listed, else
+// those that are known of.
+func namespaces(world *collect.World, scope Scope) []string {
+	var list []string
+	for _, namespace := range world.Snapshot.Namespaces.Sorted() {
+		list = append(list, untrusted.Text(namespace.Name))
+	}
+	if _, hidden := world.Hidden(gwapi.KindNamespace, ""); hidden || !world.Live() {
+		for _, path := range world.Result.Paths {
+			list = append(list, path.Service.Namespace, path.Route.Namespace, path.Gateway.Namespace)
+		}
+		for _, port := range world.Ports() {
+			list = append(list, port.Service.Namespace)
+		}
+		for _, gateway := range world.Snapshot.Gateways.Sorted() {
+			list = append(list, gateway.Namespace)
+		}
+		if !scope.All {
+			list = append(list, scope.Namespace)
+		}
+		list = untrusted.Texts(list)
+	}
+	slices.Sort(list)
+	return slices.DeleteFunc(slices.Compact(list), func(name string) bool { return name == "" })
+}
