@@ -74,6 +74,9 @@ func Cluster(ctx context.Context, config ClusterConfig) (*World, error) {
 		world.Source, world.live, world.Warnings, world.missing = config.Source, true, c.warnings(), c.missing()
 		pending := c.pending(world)
 		if len(pending) == 0 {
+			if err := c.readNeighbours(ctx, world); err != nil {
+				return nil, c.explain(ctx, err)
+			}
 			return world, nil
 		}
 		if err := c.readAll(ctx, pending); err != nil {
@@ -115,6 +118,7 @@ func (w *World) Replacing(objects ...client.Object) *World {
 		place(&snap, object)
 	}
 	world := newWorld(&snap)
+	world.neighbours = w.neighbours
 	world.Source, world.live, world.Warnings, world.missing = w.Source, w.live, w.Warnings, w.missing
 	return world
 }

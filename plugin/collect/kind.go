@@ -163,6 +163,7 @@ func Mapper() meta.RESTMapper {
 			add(known.kind.Group(), version, string(known.kind), known.plural, scope)
 		}
 	}
+	mapNeighbours(mapper)
 	add("", "v1", "Pod", "pods", meta.RESTScopeNamespace)
 	add("", "v1", "Event", "events", meta.RESTScopeNamespace)
 	add(authorizationv1.GroupName, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", meta.RESTScopeRoot)

@@ -24,6 +24,10 @@ type Port struct {
 	// own, with the policy as written, without its mode: what is left to say
 	// about a port that no route reaches or whose mode is refused.
 	Strict model.Path
+	// Elsewhere is what spec.validation alone comes to, as implementations read it
+	// that know none of our options. It is filled in where a Gateway of another
+	// controller leads to some Service.
+	Elsewhere model.Path
 	// Policy is the policy that decides about this port: the more specific
 	// section first, then the older, then by name. Nil where none targets it.
 	Policy *gatewayv1.BackendTLSPolicy
@@ -114,6 +118,7 @@ func (w *World) gather() {
 			port.Policy, _ = w.Snapshot.TLSPolicies.Get(path.Policy.Policy.NamespacedName())
 		}
 	}
+	w.judgeElsewhere()
 }
 
 // find is the port that a path ends at, nil if the Service has no such port.

@@ -16,7 +16,13 @@ const supposed = gwapi.Prefix + "supposed"
 // strict is what the operator decides about every port if a route of a Gateway
 // of its own led there and no policy had a mode. Asking Build, instead of
 // choosing the policy here, keeps one rule in one place.
-func (w *World) strict() []model.Path {
+func (w *World) strict() []model.Path { return w.supposing(withoutMode) }
+
+// supposing is what Build makes of a route to every port, if every policy were
+// what rewritten makes of it.
+func (w *World) supposing(
+	rewritten func(*gatewayv1.BackendTLSPolicy) *gatewayv1.BackendTLSPolicy,
+) []model.Path {
 	snap := *w.Snapshot
 	snap.GatewayClasses = snapshot.NewObjects(&gatewayv1.GatewayClass{
 		Name: supposed,
@@ -30,7 +36,7 @@ func (w *World) strict() []model.Path {
 	snap.TCPRoutes = snapshot.Objects[*gatewayv1.TCPRoute]{}
 	policies := w.Snapshot.TLSPolicies.Sorted()
 	for i, policy := range policies {
-		policies[i] = withoutMode(policy)
+		policies[i] = rewritten(policy)
 	}
 	snap.TLSPolicies = snapshot.NewObjects(policies...)
 	snap.Observed = snapshot.Observed{}

@@ -33,6 +33,8 @@ type World struct {
 
 	// live says that it was read from an API server.
 	live bool
+	// neighbours are what other implementations configure.
+	neighbours neighbours
 	// missing are the rights that lack.
 	missing []Missing
 	// refs are the objects that are named, existing or missing.
@@ -114,6 +116,7 @@ func assemble(
 		files: files, state: state, unread: unread,
 	}
 	world.build()
+	world.readNeighbourFiles()
 	return world
 }
 
