@@ -4,14 +4,17 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"testing"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -91,9 +94,23 @@ func token(t *testing.T, namespace, account, audience string, pod *corev1.Pod) s
 	return issued.Status.Token
 }
 
-// ask opens a stream of a method with a token ("" for none), sends a request
-// and returns the first answer. After an empty request nothing else is sent.
+// ask is askOnce, again where the Envoy whose token this is came back meanwhile
+// and took its place: one Envoy has one stream, and the newest is its own.
 func ask(t *testing.T, connection *grpc.ClientConn, method, token string, request any) (*discoveryv3.DeltaDiscoveryResponse, error) {
+	t.Helper()
+	const enough = 20
+	for range enough {
+		answer, err := askOnce(t, connection, method, token, request)
+		if status.Code(err) != codes.Aborted {
+			return answer, err
+		}
+	}
+	return nil, fmt.Errorf("replaced %d times by the Envoy whose token it is", enough)
+}
+
+// askOnce opens a stream of a method with a token ("" for none), sends a request
+// and returns the first answer. After an empty request nothing else is sent.
+func askOnce(t *testing.T, connection *grpc.ClientConn, method, token string, request any) (*discoveryv3.DeltaDiscoveryResponse, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
