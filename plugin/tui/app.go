@@ -36,7 +36,7 @@ func newApp(ctx context.Context, quit context.CancelFunc, config Config) *app {
 	d := &desk{
 		ctx: ctx, service: config.Service, theme: newTheme(false, config.Color), program: config.Program,
 		source: config.Source, readOnly: config.ReadOnly, now: config.Now, scope: config.Scope,
-		asked: map[cliv1alpha1.PortReference]probed{},
+		home: config.Scope.Namespace, asked: map[cliv1alpha1.PortReference]probed{},
 	}
 	d.advance()
 	return &app{desk: d, color: config.Color, quit: quit, unwatch: func() {}}
@@ -80,7 +80,7 @@ func (a *app) take(msg tea.Msg) tea.Cmd {
 		return a.see(msg)
 	case ticked:
 		a.ticking = false
-		return nil
+		return a.everywhere(worldChanged{})
 	default:
 		if len(a.stack) == 0 {
 			return nil
@@ -208,9 +208,15 @@ func (a *app) see(msg watched) tea.Cmd {
 		return nil
 	}
 	a.desk.take(msg.state)
-	cmds := []tea.Cmd{func() tea.Msg { return follow(msg.number, msg.more) }}
+	more := func() tea.Msg { return follow(msg.number, msg.more) }
+	return tea.Batch(more, a.everywhere(worldChanged{}))
+}
+
+// everywhere gives a message to every screen.
+func (a *app) everywhere(msg tea.Msg) tea.Cmd {
+	var cmds []tea.Cmd
 	for i := range a.stack {
-		cmds = append(cmds, a.give(i, worldChanged{}))
+		cmds = append(cmds, a.give(i, msg))
 	}
 	return tea.Batch(cmds...)
 }
@@ -218,13 +224,10 @@ func (a *app) see(msg watched) tea.Cmd {
 // look turns to another scope; what is known of the old one is forgotten.
 func (a *app) look(to look) tea.Cmd {
 	a.desk.scope = session.Scope{Namespace: to.namespace, All: to.all}
+	a.desk.home = to.namespace
 	a.desk.known = false
 	a.desk.state = session.State{}
-	cmds := []tea.Cmd{a.watch()}
-	for i := range a.stack {
-		cmds = append(cmds, a.give(i, worldChanged{}))
-	}
-	return tea.Batch(cmds...)
+	return tea.Batch(a.watch(), a.everywhere(worldChanged{}))
 }
 
 // ticked says that a countdown shows another second.

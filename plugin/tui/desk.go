@@ -21,6 +21,8 @@ type desk struct {
 	now      func() time.Time
 
 	scope session.Scope
+	// home is the namespace that one comes back to from all of them.
+	home string
 	// state is the newest one, if known; it came when the clock showed received.
 	state    session.State
 	known    bool

@@ -26,7 +26,7 @@ func (a *app) frame() []string {
 	}
 	if a.width < narrowest || a.height < lowest {
 		small := fmt.Sprintf("at least %dx%d are needed; q quits", narrowest, lowest)
-		return cut(append(lines, wrap(small, a.width)...), a.height)
+		return cut(append(lines, prose(small, a.width)...), a.height)
 	}
 	said := a.messages()
 	body := a.height - len(lines) - len(said) - 1
@@ -98,7 +98,7 @@ func (a *app) messages() []string {
 		if said.bad {
 			style = a.desk.theme.bad
 		}
-		for _, line := range wrap(said.text, a.width-2) {
+		for _, line := range prose(said.text, a.width-2) {
 			lines = append(lines, " "+style.Render(line))
 		}
 	}
@@ -133,7 +133,7 @@ func (a *app) footer() string {
 func (d *desk) short(bindings []key.Binding, width int) string {
 	var items []string
 	for _, binding := range bindings {
-		if binding.Enabled() && binding.Help().Key != "" {
+		if binding.Enabled() && !moves(binding) {
 			items = append(items, d.theme.key.Render(binding.Help().Key)+" "+d.theme.faint.Render(binding.Help().Desc))
 		}
 	}

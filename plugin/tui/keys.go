@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
 )
@@ -32,6 +34,14 @@ var (
 	keyQuit      = bind("q", "quit", "q")
 	keyInterrupt = bind("ctrl+c", "quit", "ctrl+c")
 )
+
+// moving are the keys that move; the help lists them, the footer does not.
+var moving = []key.Binding{keyUp, keyDown, keyPageUp, keyPageDown, keyHome, keyEnd}
+
+// moves says whether a binding is one of those.
+func moves(binding key.Binding) bool {
+	return slices.ContainsFunc(moving, func(each key.Binding) bool { return each.Help() == binding.Help() })
+}
 
 // bind names a key in the help, says what it does, and by which keys.
 func bind(name, does string, keys ...string) key.Binding {

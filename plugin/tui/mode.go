@@ -67,6 +67,11 @@ func (d *desk) name(port cliv1alpha1.PortReference) string {
 	return "svc/" + port.Name
 }
 
+// portName is svc/NAME:PORT, with the namespace where more than one is shown.
+func (d *desk) portName(port cliv1alpha1.PortReference) string {
+	return fmt.Sprintf("%s:%d", d.name(port), port.Port)
+}
+
 // left says how long a mode lasts, as a clock shows it.
 func (m mode) left(now time.Time) string {
 	if m.until.IsZero() {
@@ -86,8 +91,8 @@ func (m mode) end() time.Time {
 // clock is a duration as HH:MM:SS, rounded up so that it shows 00:00:00 at the
 // very end only.
 func clock(left time.Duration) string {
-	seconds := int64(max(0, left+time.Second-time.Nanosecond) / time.Second)
-	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+	whole := seconds(left)
+	return fmt.Sprintf("%02d:%02d:%02d", whole/3600, whole/60%60, whole%60)
 }
 
 // banner says which modes are in force, in one line of that width: as many as

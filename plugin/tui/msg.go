@@ -39,7 +39,8 @@ type look struct {
 
 func (look) ours() {}
 
-// worldChanged tells every screen that desk.state is another one.
+// worldChanged tells every screen that desk.state is another one, or that a time
+// that it shows is.
 type worldChanged struct{}
 
 // changed is told to the screen below a flow that has made a change.

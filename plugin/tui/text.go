@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -15,30 +16,39 @@ func fit(text string, width int) string {
 // cut leaves at most so many lines.
 func cut(lines []string, most int) []string { return lines[:min(len(lines), max(0, most))] }
 
-// wrap breaks text into lines of at most that width, between words where it can.
-// The further lines of what was indented are indented as far, and a little more.
-func wrap(text string, width int) []string {
-	if width < 1 {
-		return nil
+// show is the part of a text that is seen of it on a screen of that size.
+func (p *pane) show(text string, width, height int) string {
+	lines := p.view(prose(text, width-2), height)
+	for i, line := range lines {
+		lines[i] = " " + line
 	}
-	var lines []string
-	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		if ansi.StringWidth(line) <= width {
-			lines = append(lines, line)
-			continue
-		}
-		plain := ansi.Strip(line)
-		indent := len(plain) - len(strings.TrimLeft(plain, " "))
-		if indent += 2; indent > width/2 {
-			indent = 0
-		}
-		broken := strings.Split(ansi.Wrap(line, width-indent, ""), "\n")
-		for i, part := range broken {
-			if i > 0 {
-				part = strings.Repeat(" ", indent) + strings.TrimLeft(part, " ")
-			}
-			lines = append(lines, part)
-		}
+	return sized(lines, width, height)
+}
+
+// center puts text in the middle of the screen: its first line is a title.
+func center(t theme, text string, width, height int) string {
+	title, rest, _ := strings.Cut(text, "\n")
+	lines := append([]string{title, ""}, prose(rest, min(width-4, 72))...)
+	widest := 0
+	for _, line := range lines {
+		widest = max(widest, ansi.StringWidth(line))
 	}
-	return lines
+	lines = cut(lines, height)
+	left := strings.Repeat(" ", max(1, (width-widest)/2))
+	for i := range lines {
+		if i == 0 {
+			lines[i] = t.title.Render(lines[i])
+		}
+		lines[i] = left + lines[i]
+	}
+	above := make([]string, max(0, (height-len(lines))/3))
+	return strings.Join(append(above, lines...), "\n")
+}
+
+// count is a number and a noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
 }

@@ -35,6 +35,9 @@ func newTheme(light, color bool) theme {
 	if !color {
 		return t
 	}
+	if light {
+		t.words = t.words.OnLight()
+	}
 	pick := lipgloss.LightDark(!light)
 	white := lipgloss.Color("#ffffff")
 	t.faint = t.faint.Foreground(pick(lipgloss.Color("#5f5f5f"), lipgloss.Color("#9e9e9e")))

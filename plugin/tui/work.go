@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -100,4 +101,18 @@ func (w *work) cancel() {
 func (w *work) stop() {
 	w.cancel()
 	w.running, w.number = false, 0
+}
+
+// doing says what is under way and how far it has come, "" if nothing is.
+func (w *work) doing(what string) string {
+	switch {
+	case !w.running:
+		return ""
+	case w.of > 0:
+		return fmt.Sprintf("%s: %d of %d", what, w.done, w.of)
+	case w.text != "":
+		return w.text
+	default:
+		return what
+	}
 }
