@@ -68,7 +68,7 @@ func (a *Assessor) Paths(ports []collect.Port, selected func(collect.Port, *mode
 
 func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 	described := cliv1alpha1.Path{
-		Service:    portReference(port),
+		Service:    PortReference(port),
 		Gateway:    objectReference(path.Gateway),
 		Listener:   untrusted.Text(path.Listener),
 		Controller: untrusted.Text(path.Controller),
@@ -110,7 +110,7 @@ func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 // unreached describes a port that no route leads to, as a Gateway of ours
 // without any allowed mode would treat it.
 func (a *Assessor) unreached(port collect.Port) cliv1alpha1.Path {
-	described := cliv1alpha1.Path{Service: portReference(port)}
+	described := cliv1alpha1.Path{Service: PortReference(port)}
 	if port.Strict.Policy != nil {
 		described.Policy = a.policy(port.Strict.Policy, port.Policy, port.Strict.Policy.Trust)
 		described.Policy.Notes = append(described.Policy.Notes,
@@ -123,7 +123,8 @@ func (a *Assessor) unreached(port collect.Port) cliv1alpha1.Path {
 	return described
 }
 
-func portReference(port collect.Port) cliv1alpha1.PortReference {
+// PortReference is the port in the form of the output kinds.
+func PortReference(port collect.Port) cliv1alpha1.PortReference {
 	reference := cliv1alpha1.PortReference{
 		Namespace: untrusted.Text(port.Service.Namespace),
 		Name:      untrusted.Text(port.Service.Name),

@@ -22,7 +22,7 @@ func (a *Assessor) Certificates(ports []collect.Port, via string) []cliv1alpha1.
 				continue
 			}
 			item := cliv1alpha1.EndpointCertificate{
-				Service:           portReference(port),
+				Service:           PortReference(port),
 				Address:           endpoint.Address.String(),
 				Pod:               untrusted.Text(endpoint.Pod.Name),
 				Via:               via,

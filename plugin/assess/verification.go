@@ -85,7 +85,7 @@ func asWritten(port collect.Port, path model.Path) model.Path {
 }
 
 func (a *Assessor) verification(port collect.Port, group enforced, ignoreMode bool) cliv1alpha1.Verification {
-	answer := cliv1alpha1.Verification{Service: portReference(port), IgnoreMode: ignoreMode}
+	answer := cliv1alpha1.Verification{Service: PortReference(port), IgnoreMode: ignoreMode}
 	for _, gateway := range group.gateways {
 		answer.Gateways = append(answer.Gateways, *objectReference(gateway))
 	}
