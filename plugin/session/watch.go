@@ -106,27 +106,38 @@ func described(problems []manifest.Problem) []cliv1alpha1.Problem {
 }
 
 // namespaces are those that may be chosen: all where they can be listed, else
-// those that are known of.
+// those that are known of. Files have some that nobody wrote, such as default.
 func namespaces(world *collect.World, scope Scope) []string {
 	var list []string
-	for _, namespace := range world.Snapshot.Namespaces.Sorted() {
-		list = append(list, untrusted.Text(namespace.Name))
+	if _, hidden := world.Hidden(gwapi.KindNamespace, ""); world.Live() && !hidden {
+		for _, namespace := range world.Snapshot.Namespaces.Sorted() {
+			list = append(list, namespace.Name)
+		}
+	} else {
+		list = peopled(world)
 	}
-	if _, hidden := world.Hidden(gwapi.KindNamespace, ""); hidden || !world.Live() {
-		for _, path := range world.Result.Paths {
-			list = append(list, path.Service.Namespace, path.Route.Namespace, path.Gateway.Namespace)
-		}
-		for _, port := range world.Ports() {
-			list = append(list, port.Service.Namespace)
-		}
-		for _, gateway := range world.Snapshot.Gateways.Sorted() {
-			list = append(list, gateway.Namespace)
-		}
-		if !scope.All {
-			list = append(list, scope.Namespace)
-		}
-		list = untrusted.Texts(list)
+	if !scope.All {
+		list = append(list, scope.Namespace)
 	}
+	list = untrusted.Texts(list)
 	slices.Sort(list)
 	return slices.DeleteFunc(slices.Compact(list), func(name string) bool { return name == "" })
+}
+
+// peopled are the namespaces of what was read, with repetitions.
+func peopled(world *collect.World) []string {
+	var list []string
+	for _, path := range world.Result.Paths {
+		list = append(list, path.Route.Namespace, path.Gateway.Namespace)
+	}
+	for _, port := range world.Ports() {
+		list = append(list, port.Service.Namespace)
+	}
+	for _, gateway := range world.Snapshot.Gateways.Sorted() {
+		list = append(list, gateway.Namespace)
+	}
+	for _, policy := range world.Snapshot.TLSPolicies.Sorted() {
+		list = append(list, policy.Namespace)
+	}
+	return list
 }
