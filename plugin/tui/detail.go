@@ -114,13 +114,16 @@ func (s *detail) text(width int) string {
 	if len(paths) == 0 {
 		return s.gone()
 	}
-	var text strings.Builder
-	style := d.theme.words.Within(width - 3)
-	page := view.Detail{Style: style, Now: d.clock, Wide: true, Live: d.state.Live}
-	if err := page.Print(&text, paths); err != nil {
+	var page strings.Builder
+	style := d.theme.words.Within(width - 2)
+	if err := (view.Detail{Style: style, Now: d.clock, Wide: true, Live: d.state.Live}).Print(&page, paths); err != nil {
 		return err.Error()
 	}
-	text.WriteString("\n" + d.theme.faint.Render(s.asked()) + "\n")
+	// Its heading is in the header; the verdict is its first paragraph.
+	_, body, _ := strings.Cut(page.String(), "\n\n")
+	verdict, rest, _ := strings.Cut(body, "\n\n")
+	var text strings.Builder
+	text.WriteString(verdict + "\n\n" + d.theme.faint.Render(s.asked()+portWords(paths[0].Service)) + "\n\n" + rest)
 	if chains := d.chains(s.port, style); chains != "" {
 		text.WriteString("\n" + d.theme.title.Render("CERTIFICATES") + "\n" + chains)
 	}
@@ -128,6 +131,18 @@ func (s *detail) text(width int) string {
 		text.WriteString("\n" + d.theme.title.Render("EVENTS") + "\n" + events)
 	}
 	return text.String()
+}
+
+// portWords is what else there is to know of a port.
+func portWords(port cliv1alpha1.PortReference) string {
+	text := ""
+	if port.PortName != "" {
+		text += " The port is named " + port.PortName + "."
+	}
+	if port.AppProtocol != "" {
+		text += " Its appProtocol is " + port.AppProtocol + "."
+	}
+	return text
 }
 
 // gone is said of a port to which nothing leads any more, or not yet.

@@ -132,6 +132,15 @@ func (d *driver) until(texts ...string) {
 	}, strings.Join(texts, ", "))
 }
 
+// idle takes messages until the screen on top has nothing under way.
+func (d *driver) idle() {
+	d.t.Helper()
+	d.await(func() bool {
+		b, ok := d.app.top().(busy)
+		return !ok || b.Busy() == ""
+	}, "an end of what is under way")
+}
+
 // await takes messages until a condition holds.
 func (d *driver) await(condition func() bool, what string) {
 	d.t.Helper()

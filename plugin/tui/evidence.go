@@ -30,7 +30,9 @@ func (d *desk) served(fetched session.Fetched, style view.Style) string {
 	if err := (view.Fetched{Style: style, Now: d.clock}).Print(&text, items); err != nil {
 		return err.Error()
 	}
-	return text.String()
+	// The heading is in the header.
+	_, body, _ := strings.Cut(text.String(), "\n")
+	return body
 }
 
 // events are what was told about the policies and Gateways of paths, newest first.

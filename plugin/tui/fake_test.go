@@ -236,3 +236,29 @@ func world(paths ...cliv1alpha1.Path) session.State {
 }
 
 var _ Service = (*fake)(nil)
+
+// answers is a Verify that finds a path as it is.
+func answers(
+	found ...cliv1alpha1.Path,
+) func(context.Context, cliv1alpha1.PortReference, session.Progress) (session.Probed, error) {
+	return func(_ context.Context, port cliv1alpha1.PortReference, _ session.Progress) (session.Probed, error) {
+		probed := session.Probed{Service: port, At: noon, Fetched: session.Fetched{Service: port, At: noon}}
+		for _, path := range found {
+			if !samePort(path.Service, port) {
+				continue
+			}
+			probed.Paths = append(probed.Paths, path)
+			for _, e := range path.Endpoints {
+				if e.Certificate == nil {
+					continue
+				}
+				probed.Fetched.Endpoints = append(probed.Fetched.Endpoints, cliv1alpha1.EndpointCertificate{
+					Service: port, Address: e.Address, Pod: e.Pod, Via: "port-forward", SNI: port.Name + ".shop.svc",
+					ObservedAt: metav1.NewTime(noon), TLSVersion: "1.3", ALPN: "h2",
+					Chain: []cliv1alpha1.Certificate{*e.Certificate},
+				})
+			}
+		}
+		return probed, nil
+	}
+}

@@ -72,12 +72,12 @@ func (d *desk) portName(port cliv1alpha1.PortReference) string {
 	return fmt.Sprintf("%s:%d", d.name(port), port.Port)
 }
 
-// left says how long a mode lasts, as a clock shows it.
-func (m mode) left(now time.Time) string {
+// left says how long a mode lasts, as a clock shows it, and that word.
+func (m mode) left(now time.Time, word string) string {
 	if m.until.IsZero() {
 		return "no end"
 	}
-	return clock(m.until.Sub(now)) + " left"
+	return clock(m.until.Sub(now)) + word
 }
 
 // end is when it ends, far away where it does not.
@@ -106,36 +106,42 @@ func (d *desk) banner(width int) string {
 	if modes[0].weight == 0 {
 		style = d.theme.banner
 	}
-	text := ""
-	for i := range modes {
-		more := ""
-		if rest := len(modes) - i - 1; rest > 0 {
-			more = fmt.Sprintf("; +%d more", rest)
-		}
-		longer := banner(modes[:i+1], d.clock)
-		if i > 0 && ansi.StringWidth(longer+more) > width-2 {
-			break
-		}
-		text = longer + more
-	}
+	text := listed(modes, d.clock, width-2)
 	return style.Render(fit(" "+text, width))
 }
 
-// banner lists modes, each label once.
-func banner(modes []mode, now time.Time) string {
+// listed is as many modes as fit, shorter where not even one does.
+func listed(modes []mode, now time.Time, width int) string {
+	text := ""
+	for i := len(modes) - 1; i >= 0; i-- {
+		rest := len(modes) - i - 1
+		if text = sentence(modes[:i+1], now, ", ", " left"); rest > 0 {
+			text += fmt.Sprintf("; +%d more", rest)
+		}
+		if ansi.StringWidth(text) <= width {
+			return text
+		}
+	}
+	text = sentence(modes[:1], now, " ", "")
+	if rest := len(modes) - 1; rest > 0 {
+		text += fmt.Sprintf(" +%d", rest)
+	}
+	return text
+}
+
+// sentence lists modes, each label once.
+func sentence(modes []mode, now time.Time, before, after string) string {
 	var text strings.Builder
 	label := ""
-	for _, m := range modes {
-		switch {
-		case m.label != label && label != "":
-			text.WriteString("; " + m.label + ": ")
-		case m.label != label:
-			text.WriteString(m.label + ": ")
-		default:
+	for i, m := range modes {
+		if i > 0 {
 			text.WriteString("; ")
 		}
+		if m.label != label {
+			text.WriteString(m.label + ": ")
+		}
 		label = m.label
-		text.WriteString(m.service + ", " + m.left(now))
+		text.WriteString(m.service + before + m.left(now, after))
 	}
 	return text.String()
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -25,18 +26,20 @@ const (
 	columnLeft
 	columnVerdict
 	columnExpires
+	columnReason
 )
 
 var listColumns = []column{
-	columnNamespace: {title: "NAMESPACE", least: 9, spare: 6},
+	columnNamespace: {title: "NAMESPACE", least: 9, spare: 7},
 	columnService:   {title: "SERVICE", least: 14},
-	columnGateway:   {title: "GATEWAY", least: 11, spare: 4},
-	columnRoute:     {title: "ROUTE", least: 13, spare: 1},
-	columnPolicy:    {title: "POLICY", least: 8, spare: 2},
-	columnMode:      {title: "MODE", spare: 5},
-	columnLeft:      {title: "LEFT", reserve: len("00:00:00"), spare: 7},
+	columnGateway:   {title: "GATEWAY", least: 11, spare: 5},
+	columnRoute:     {title: "ROUTE", least: 13, spare: 2},
+	columnPolicy:    {title: "POLICY", least: 8, spare: 3},
+	columnMode:      {title: "MODE", spare: 6},
+	columnLeft:      {title: "LEFT", reserve: len("00:00:00"), spare: 8},
 	columnVerdict:   {title: "VERDICT", least: 10},
-	columnExpires:   {title: "EXPIRES", spare: 3},
+	columnExpires:   {title: "EXPIRES", spare: 4},
+	columnReason:    {title: "REASON", least: 12, spare: 1},
 }
 
 // nothing stands for what there is not.
@@ -54,7 +57,7 @@ func (d *desk) cells(path cliv1alpha1.Path) []cell {
 	}
 	texts := []string{
 		path.Service.Namespace, said.Service, said.Gateway, said.Route, said.Policy, said.Mode, left,
-		said.Verdict, said.Expires,
+		said.Verdict, said.Expires, cmp.Or(path.Verdict.Reason, view.None),
 	}
 	row := make([]cell, len(texts))
 	for i, text := range texts {
