@@ -60,8 +60,9 @@ type Server struct {
 	// news is closed and replaced when there is something to tell watches.
 	news chan struct{}
 	// era is counted up when all watches end.
-	era  int
-	away bool
+	era int
+	// http is nil while it is away.
+	http *httptest.Server
 }
 
 // Request is one that was made.
@@ -88,12 +89,9 @@ func New(t *testing.T, objects ...*unstructured.Unstructured) *Server {
 			t.Fatal(err)
 		}
 	}
-	server := httptest.NewServer(http.HandlerFunc(s.serve))
-	t.Cleanup(func() {
-		s.CutWatches()
-		server.Close()
-	})
-	s.URL = server.URL
+	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(s.Leave)
+	s.URL = s.http.URL
 	return s
 }
 
@@ -173,10 +171,6 @@ func (s *Server) Requests() []Request {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if s.isAway() {
-		vanish(w)
-		return
-	}
 	now := time.Now()
 	if s.Now != nil {
 		now = s.Now()

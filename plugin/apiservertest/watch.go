@@ -1,11 +1,15 @@
 package apiservertest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -90,35 +94,34 @@ func (s *Server) Forget() {
 	s.wake()
 }
 
-// Leave has connections end without an answer, until Return.
+// Leave has connections end and be refused, until Return.
 func (s *Server) Leave() {
+	s.CutWatches()
 	s.lock.Lock()
-	defer s.lock.Unlock()
-	s.away = true
-	s.era++
-	s.wake()
-}
-
-// Return has it answer again.
-func (s *Server) Return() {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	s.away = false
-}
-
-func (s *Server) isAway() bool {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	return s.away
-}
-
-// vanish ends the connection of a request.
-func vanish(w http.ResponseWriter) {
-	if hijacker, ok := w.(http.Hijacker); ok {
-		if connection, _, err := hijacker.Hijack(); err == nil {
-			_ = connection.Close()
-		}
+	leaving := s.http
+	s.http = nil
+	s.lock.Unlock()
+	if leaving != nil {
+		leaving.CloseClientConnections()
+		leaving.Close()
 	}
+}
+
+// Return has it answer again, where it did before.
+func (s *Server) Return() error {
+	address := strings.TrimPrefix(s.URL, "http://")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return err
+	}
+	again := httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	_ = again.Listener.Close()
+	again.Listener = listener
+	again.Start()
+	s.lock.Lock()
+	s.http = again
+	s.lock.Unlock()
+	return nil
 }
 
 // watch tells changes from the version of the request on, until it ends. The

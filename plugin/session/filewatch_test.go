@@ -91,7 +91,9 @@ func until(t *testing.T, states <-chan session.State, wanted string, is func(ses
 }
 
 func paths(n int) func(session.State) bool {
-	return func(state session.State) bool { return len(state.Paths) == n && state.Trouble.Kind == session.NoTrouble }
+	return func(state session.State) bool {
+		return len(state.Paths) == n && state.Trouble.Kind == session.NoTrouble
+	}
 }
 
 func trouble(kind session.TroubleKind) func(session.State) bool {
