@@ -17,9 +17,9 @@ import (
 // outcome is what became of a draft.
 type outcome struct {
 	draft session.Draft
-	// standing is the Envoys' last word; fault says why it is not in force.
-	standing string
-	fault    error
+	// standings are the Envoys' last words; fault says why it is not in force.
+	standings []string
+	fault     error
 	// probed is what the endpoints get now, nil where they were not asked;
 	// unprobed says why nothing is known.
 	probed   *session.Probed
@@ -54,8 +54,8 @@ func (s *done) view(width, height int) string {
 		top = styled(look.alarm, "WRITTEN, BUT NOT KNOWN TO BE IN FORCE: "+name, width)
 	}
 	var lines []string
-	if s.out.standing != "" {
-		lines = append(lines, prose(untrusted.Lines(s.out.standing), width)...)
+	for _, standing := range s.out.standings {
+		lines = append(lines, prose(untrusted.Lines(standing), width)...)
 	}
 	if s.out.fault != nil {
 		lines = append(lines, styled(look.bad, untrusted.Lines(s.out.fault.Error()), width)...)

@@ -11,7 +11,6 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"k8s.io/apimachinery/pkg/util/duration"
 
-	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/session"
 )
@@ -86,7 +85,7 @@ func (s *keyChoice) view(width, height int) string {
 
 func (s *keyChoice) top(width int) []string {
 	p := s.flow
-	asked := fmt.Sprintf("%s asked, %s served", plural(len(p.seen.Endpoints), "endpoint"), plural(len(p.keys), "key"))
+	asked := fmt.Sprintf("%s asked, %s served", count(len(p.seen.Endpoints), "endpoint"), count(len(p.keys), "key"))
 	return append(styled(p.desk.theme.title, p.service()+": "+asked, width), "")
 }
 
@@ -185,15 +184,9 @@ func (s *keyChoice) others(width int) []string {
 			lines = append(lines, prose("  - "+pin.Pin+", "+pin.State, width)...)
 		}
 	}
-	silent := slices.DeleteFunc(slices.Clone(p.seen.Endpoints), func(endpoint cliv1alpha1.EndpointCertificate) bool {
-		return len(endpoint.Chain) > 0
-	})
-	if len(silent) > 0 {
-		lines = append(lines, "", look.bad.Render("NO CERTIFICATE"))
-		for _, endpoint := range silent {
-			text := "  " + member(endpoint.Address, endpoint.Pod) + ": " + endpoint.Fault + ", " + endpoint.Error
-			lines = append(lines, prose(text, width)...)
-		}
+	if quiet := silent(p.seen.Endpoints); len(quiet) > 0 {
+		lines = append(lines, "")
+		lines = append(lines, p.unanswered(quiet, width)...)
 	}
 	return lines
 }
@@ -318,14 +311,6 @@ func expiry(notAfter, now time.Time) string {
 		return "in " + duration.HumanDuration(left)
 	}
 	return duration.HumanDuration(now.Sub(notAfter)) + " ago"
-}
-
-// plural is a number and a noun.
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func orNone(text string) string {

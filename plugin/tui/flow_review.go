@@ -3,6 +3,8 @@ package tui
 import (
 	"context"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
@@ -164,6 +166,13 @@ func (s *review) question(width int) []string {
 			look.bad.Render("This is not the name, nothing was written."), lines[len(lines)-1])
 	}
 	return append([]string{""}, lines...)
+}
+
+// sentence begins with a capital letter and ends with a full stop.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(first)) + text[size:]
+	return strings.TrimRight(text, ".") + "."
 }
 
 func (s *review) keys() []key.Binding {

@@ -19,5 +19,8 @@ type flow struct {
 func flows() []flow {
 	return []flow{
 		{key: keyPin, actions: []session.Action{session.ActionPin}, begin: newPin},
+		{key: keyUnpin, actions: []session.Action{session.ActionUnpin}, begin: newUnpin},
+		{key: keyRotate, actions: []session.Action{session.ActionUnpin}, begin: newRotate},
+		{key: keySkip, actions: []session.Action{session.ActionSkipOn, session.ActionSkipOff}, begin: newSkip},
 	}
 }

@@ -1,0 +1,149 @@
+package tui
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
+
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/session"
+)
+
+// rotating is the flow that looks at pins as a rotation does: which are served,
+// which will be, and which can go.
+type rotating struct {
+	pinned
+
+	cursor int
+	text   pane
+	// note answers a key that did nothing.
+	note string
+}
+
+// newRotate is the flow for a port.
+func newRotate(d *desk, port cliv1alpha1.PortReference) screen {
+	r := &rotating{pinned: pinned{dialog: newDialog(d, "rotate", port)}}
+	r.start = func() tea.Cmd { return r.ask(r.look) }
+	return r.dialog
+}
+
+func (r *rotating) look() tea.Cmd {
+	r.cursor = min(r.cursor, max(len(r.pins)-1, 0))
+	r.step, r.note = r, ""
+	return nil
+}
+
+var (
+	keyDrop     = bind("d", "drop stale pin", "d")
+	keyAskAgain = bind("f", "ask again", "f")
+)
+
+func (r *rotating) update(msg tea.Msg) tea.Cmd {
+	last := max(len(r.pins)-1, 0)
+	if _, isKey := msg.(tea.KeyPressMsg); isKey {
+		r.note = ""
+	}
+	switch {
+	case pressed(msg, keyBack):
+		return r.leave()
+	case pressed(msg, keyUp):
+		r.cursor = max(r.cursor-1, 0)
+	case pressed(msg, keyDown):
+		r.cursor = min(r.cursor+1, last)
+	case pressed(msg, keyHome, keyPageUp):
+		r.cursor = 0
+	case pressed(msg, keyEnd, keyPageDown):
+		r.cursor = last
+	case pressed(msg, keyAskAgain):
+		return r.start()
+	case pressed(msg, keyDrop) && len(r.pins) > 0:
+		return r.drop(r.pins[r.cursor])
+	}
+	return nil
+}
+
+// drop begins to drop a pin that nobody serves any more.
+func (r *rotating) drop(pin session.LivePin) tea.Cmd {
+	why := r.desk.service.Forbidden(session.ActionUnpin, r.port)
+	switch {
+	case r.desk.readOnly:
+		r.note = "Nothing is changed: --read-only was given."
+	case why != "":
+		r.note = "This cannot be dropped: " + why
+	case r.unasked != nil:
+		r.note = "Whether it is stale is not known: f asks the endpoints again."
+	case len(silent(r.seen.Endpoints)) > 0:
+		r.note = "An endpoint that did not answer may serve it: f asks them again."
+	case pin.State != stateStale:
+		r.note = "Only a stale pin is dropped here; this one is " + pin.State + "."
+	default:
+		return r.propose(r.look, func(ctx context.Context) (session.Draft, error) {
+			return r.desk.service.Unpin(ctx, r.port, []string{pin.Pin})
+		})
+	}
+	return nil
+}
+
+func (r *rotating) view(width, height int) string {
+	theme := r.desk.theme
+	top := append(styled(theme.title, r.service()+": "+count(len(r.pins), "pin")+" "+r.tally(), width), "")
+	bottom := append([]string{""}, prose(r.advice(), width)...)
+	if r.note != "" {
+		bottom = append([]string{""}, styled(theme.alarm, r.note, width)...)
+	}
+	var text []string
+	for i, pin := range r.pins {
+		first := len(text)
+		text = append(text, r.item(pin, "", i == r.cursor, width)...)
+		if i == r.cursor {
+			r.text.reveal(first, len(text)-1, height-len(top)-len(bottom))
+		}
+	}
+	if len(r.pins) == 0 {
+		text = prose("The policy pins nothing.", width)
+	}
+	return stacked(&r.text, top, append(text, r.doubt(width)...), bottom, width, height)
+}
+
+// tally counts the states.
+func (r *rotating) tally() string {
+	if r.unasked != nil || len(r.pins) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, state := range [...]string{stateLive, stateNext, stateStale} {
+		n := 0
+		for _, pin := range r.pins {
+			if pin.State == state {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, strconv.Itoa(n)+" "+state)
+		}
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+// advice says what comes next.
+func (r *rotating) advice() string {
+	stale := slices.ContainsFunc(r.pins, func(pin session.LivePin) bool { return pin.State == stateStale })
+	switch {
+	case r.unasked != nil:
+		return "f asks the endpoints again."
+	case stale && len(silent(r.seen.Endpoints)) == 0:
+		return "d drops the stale pin at the cursor: once every endpoint serves the new key, the old one is only a risk."
+	case stale:
+		return "Wait until every endpoint answers before a stale pin is dropped: one that does not may serve it."
+	default:
+		return "Before the key changes, add the next one: " + r.desk.program + " pin svc/" + r.port.Name + " --and-next FILE"
+	}
+}
+
+func (r *rotating) keys() []key.Binding { return []key.Binding{keyDrop, keyAskAgain, keyBack} }
+
+func (r *rotating) typing() bool { return false }
