@@ -209,6 +209,28 @@ func Refers(policy *gatewayv1.BackendTLSPolicy) bool {
 		})
 }
 
+// Leaves are the certificates that a ConfigMap of ours pins as such, the oldest
+// first; none of nil, and none where one cannot be read.
+func Leaves(configMap *corev1.ConfigMap) []*x509.Certificate {
+	if configMap == nil {
+		return nil
+	}
+	var leaves []*x509.Certificate
+	for rest := []byte(configMap.Data[keyLeaf]); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		leaf, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil
+		}
+		leaves = append(leaves, leaf)
+	}
+	slices.SortStableFunc(leaves, func(a, b *x509.Certificate) int { return a.NotBefore.Compare(b.NotBefore) })
+	return leaves
+}
+
 // Ours says whether a ConfigMap was made by this package.
 func Ours(configMap *corev1.ConfigMap) bool {
 	return configMap != nil && configMap.Labels[labelManagedBy] == managedBy

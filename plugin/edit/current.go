@@ -37,6 +37,18 @@ func CurrentOf(policy *gatewayv1.BackendTLSPolicy, enforced []pin.Pin, refused b
 	return current
 }
 
+// Listed are the pins that the policy names, in its order, those left out that
+// cannot be read.
+func Listed(policy *gatewayv1.BackendTLSPolicy) []pin.Pin {
+	var list []pin.Pin
+	for _, text := range elements(policy, OptionPins) {
+		if parsed, err := pin.Parse(text); err == nil {
+			list = append(list, parsed)
+		}
+	}
+	return list
+}
+
 // Differs says whether something is pinned and none of the endpoints is known
 // to match it.
 func (c Current) Differs(live []Live) bool {

@@ -77,7 +77,9 @@ type Pinning struct {
 	// ConfigMap is to be written together with the policy; nil for the forms
 	// that need none.
 	ConfigMap *corev1.ConfigMap
-	// New are the pins that will be in force; none for FormCA.
+	// New are the pins that will be in force: those of what is served, sorted, and
+	// then those of what is next, which is how a rotation knows them. None for
+	// FormCA.
 	New []pin.Pin
 	// KeyChange says that something was pinned and no endpoint matches it:
 	// whoever answers now is not who was pinned.
@@ -127,17 +129,17 @@ func (p *Pinning) pins(policy *gatewayv1.BackendTLSPolicy, request Request) erro
 	for _, live := range request.Live {
 		p.New = append(p.New, PinOf(request.Form, live.Chain[0]))
 	}
+	p.New = sorted(p.New)
 	for _, next := range request.Next {
 		switch {
 		case request.Form == FormSPKI:
-			p.New = append(p.New, next.Key)
+			p.add(next.Key)
 		case next.Certificate != nil:
-			p.New = append(p.New, pin.OfCertificate(next.Certificate))
+			p.add(pin.OfCertificate(next.Certificate))
 		default:
 			return errKeyAlone(request.Form)
 		}
 	}
-	p.New = sorted(p.New)
 	limit := maxSPKI
 	if request.Form == FormCertificate {
 		limit = maxCertificates
@@ -150,6 +152,13 @@ func (p *Pinning) pins(policy *gatewayv1.BackendTLSPolicy, request Request) erro
 	p.Edit.remove(OptionCertificates)
 	p.only(policy)
 	return nil
+}
+
+// add adds a pin at the end, unless it is there.
+func (p *Pinning) add(next pin.Pin) {
+	if !slices.Contains(p.New, next) {
+		p.New = append(p.New, next)
+	}
 }
 
 func errKeyAlone(form Form) error {

@@ -11,12 +11,17 @@ import (
 	"github.com/backendtls/backendtls/plugin/tunnel"
 )
 
-// Fetch asks the endpoints of a port for what they serve. Where ctx ends before
-// all of them have answered, it returns what the others said, as Partial, and the
-// error of ctx.
+// Fetch asks the endpoints of a port for what they serve, and those of every other
+// port that its policy decides about and a route leads to: what is pinned for one
+// of them holds for all of them. Where ctx ends before all of them have answered,
+// it returns what the others said, as Partial, and the error of ctx.
 func (s *Session) Fetch(ctx context.Context, about cliv1alpha1.PortReference, progress Progress) (Fetched, error) {
 	asked, err := s.ask(ctx, about, progress)
-	return asked.fetched(s), err
+	fetched := asked.fetched(s)
+	if err == nil {
+		s.remember(fetched)
+	}
+	return fetched, err
 }
 
 // Verify asks them, and judges by the policy as it is enforced, in Paths, and as
@@ -38,9 +43,11 @@ func (s *Session) Verify(ctx context.Context, about cliv1alpha1.PortReference, p
 
 // asked is what came of asking the endpoints of a port.
 type asked struct {
-	about    cliv1alpha1.PortReference
-	world    *collect.World
-	port     collect.Port
+	about cliv1alpha1.PortReference
+	world *collect.World
+	port  collect.Port
+	// ports are all that were asked.
+	ports    []collect.Port
 	observed tunnel.Observations
 	partial  bool
 }
@@ -48,7 +55,7 @@ type asked struct {
 func (a *asked) fetched(s *Session) Fetched {
 	fetched := Fetched{Service: a.about, At: s.now(), Partial: a.partial}
 	if a.world != nil {
-		fetched.Endpoints = s.assessor(a.world, a.observed).Certificates([]collect.Port{a.port}, s.config.Via)
+		fetched.Endpoints = s.assessor(a.world, a.observed).Certificates(a.ports, s.config.Via)
 	}
 	return fetched
 }
@@ -68,12 +75,12 @@ func (s *Session) ask(ctx context.Context, about cliv1alpha1.PortReference, prog
 	if !found {
 		return a, fmt.Errorf("svc/%s:%d is not in namespace %s any more", about.Name, about.Port, about.Namespace)
 	}
-	a.world, a.port = world, port
+	a.world, a.port, a.ports = world, port, subjectOf(world, []collect.Port{port}).ports
 	if len(port.Endpoints) == 0 {
 		return a, fmt.Errorf("svc/%s:%d has no ready endpoint in its EndpointSlices", about.Name, about.Port)
 	}
 	var err error
-	a.observed, _, err = s.observe(ctx, []collect.Port{port}, ServerName, progress)
+	a.observed, _, err = s.observe(ctx, a.ports, ServerName, progress)
 	a.partial = err != nil
 	return a, err
 }

@@ -67,13 +67,15 @@ type Session struct {
 	lock sync.Mutex
 	// seen is the newest World that was read, nil before there is one.
 	seen *collect.World
+	// fetched is what the endpoints of a port served when they were asked last.
+	fetched map[collect.PortKey]Fetched
 	// lacking are the rights that the person is known to lack.
 	lacking map[right]bool
 }
 
 // New is a Session. Nothing is read yet.
 func New(config Config) *Session {
-	return &Session{config: config, lacking: map[right]bool{}}
+	return &Session{config: config, fetched: map[collect.PortKey]Fetched{}, lacking: map[right]bool{}}
 }
 
 // readTimeout bounds everything that is read of a cluster, where
@@ -146,6 +148,21 @@ func (s *Session) known() *collect.World {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	return s.seen
+}
+
+// remember keeps what was fetched.
+func (s *Session) remember(fetched Fetched) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.fetched[keyOf(fetched.Service)] = fetched
+}
+
+// remembered is what was fetched of a port last.
+func (s *Session) remembered(key collect.PortKey) (fetched Fetched, found bool) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	fetched, found = s.fetched[key]
+	return fetched, found
 }
 
 // right is what a person may or may not do in a namespace.
