@@ -168,8 +168,8 @@ func (s *review) question(width int) []string {
 	return append([]string{""}, lines...)
 }
 
-// sentence begins with a capital letter and ends with a full stop.
-func sentence(text string) string {
+// stated begins with a capital letter and ends with a full stop.
+func stated(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	text = string(unicode.ToUpper(first)) + text[size:]
 	return strings.TrimRight(text, ".") + "."
