@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -151,31 +150,6 @@ func assertNothingAutomatic(c *clusterv3.Cluster, context *tlsv3.UpstreamTlsCont
 func assertSNI(sni string) error {
 	if !preciseHostname(sni) {
 		return fmt.Errorf("A7: the server name %q is not a DNS name without wildcard", sni)
-	}
-	return nil
-}
-
-// assertProtocols (A10): the versions are set, because Envoy's own end at TLS
-// 1.2, and what ALPN offers is what the cluster speaks.
-func assertProtocols(common *tlsv3.CommonTlsContext, b *model.Backend) error {
-	params := common.GetTlsParams()
-	if params.GetTlsMinimumProtocolVersion() < tlsv3.TlsParameters_TLSv1_2 {
-		return errors.New("A10: the least TLS version is below 1.2 or not set")
-	}
-	if b.Trust.MinTLSVersion > tls.VersionTLS12 &&
-		params.GetTlsMinimumProtocolVersion() < tlsv3.TlsParameters_TLSv1_3 {
-		return errors.New("A10: the least TLS version is below the floor of the trust")
-	}
-	if params.GetTlsMaximumProtocolVersion() < tlsv3.TlsParameters_TLSv1_3 {
-		return errors.New("A10: the highest TLS version is below 1.3 or not set")
-	}
-	for _, offered := range common.GetAlpnProtocols() {
-		if offered != string(b.Protocol) {
-			return fmt.Errorf("A10: ALPN offers %q to a backend that is spoken to in %s", offered, b.Protocol)
-		}
-	}
-	if b.Protocol == model.HTTP2 && len(common.GetAlpnProtocols()) == 0 {
-		return errors.New("A10: ALPN does not offer h2 to a backend that is spoken to in h2")
 	}
 	return nil
 }

@@ -264,6 +264,24 @@ func TestAMessageThatChecksLessIsRefused(t *testing.T) {
 		"TLS 1.1": {"A10", func(s *subject) {
 			s.common().TlsParams.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_1
 		}},
+		"a suite more": {"A10", func(s *subject) {
+			s.common().TlsParams.CipherSuites = []string{"ECDHE-RSA-AES128-GCM-SHA256"}
+		}},
+		"a curve more": {"A10", func(s *subject) { s.common().TlsParams.EcdhCurves = []string{"P-384"} }},
+		"a signature algorithm that nobody knows": {"A10", func(s *subject) {
+			s.backend.Trust.SignatureAlgorithms = []string{"rsa_pkcs1_md5"}
+			s.common().TlsParams.SignatureAlgorithms = s.backend.Trust.SignatureAlgorithms
+		}},
+		"a policy for compliance": {"A10", func(s *subject) {
+			s.common().TlsParams.CompliancePolicies = []tlsv3.TlsParameters_CompliancePolicy{
+				tlsv3.TlsParameters_FIPS_202205,
+			}
+		}},
+		"versions upside down": {"A10", func(s *subject) {
+			s.backend.Trust.MaxTLSVersion = tls.VersionTLS12
+			s.common().TlsParams.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
+			s.common().TlsParams.TlsMaximumProtocolVersion = tlsv3.TlsParameters_TLSv1_2
+		}},
 		"no versions":     {"A10", func(s *subject) { s.common().TlsParams = nil }},
 		"ALPN without h2": {"A10", func(s *subject) { s.common().AlpnProtocols = nil }},
 		"ALPN of another kind": {"A10", func(s *subject) {

@@ -38,13 +38,19 @@ func tlsParameters() *tlsv3.TlsParameters {
 	}
 }
 
-// upstreamParameters are the versions of a trust: never below 1.2, and not
-// below its floor.
+// upstreamParameters are the versions of a trust, never below 1.2, and what it
+// offers where that is not left to Envoy.
 func upstreamParameters(trust *model.Trust) *tlsv3.TlsParameters {
 	parameters := tlsParameters()
 	if trust.MinTLSVersion > tls.VersionTLS12 {
 		parameters.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
 	}
+	if trust.MaxTLSVersion == tls.VersionTLS12 {
+		parameters.TlsMaximumProtocolVersion = tlsv3.TlsParameters_TLSv1_2
+	}
+	parameters.CipherSuites = trust.Suites
+	parameters.EcdhCurves = trust.Curves
+	parameters.SignatureAlgorithms = trust.SignatureAlgorithms
 	return parameters
 }
 

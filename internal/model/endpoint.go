@@ -34,6 +34,18 @@ type Observation struct {
 	ALPN string
 	// ClientCertificate says that the endpoint asked for a client certificate.
 	ClientCertificate bool
+	// ClientAuthorities are the distinguished names of the CAs whose client
+	// certificates it takes (RFC 8446 section 4.2.4), as many as are worth showing;
+	// empty where it named none. They are words of the peer.
+	ClientAuthorities []string
+	// Connected says that a connection came about.
+	Connected bool
+	// Alert is the TLS alert by which the endpoint ended the handshake (RFC 8446
+	// section 6.2), 0 for none.
+	Alert uint8
+	// Protocol is what the endpoint speaks instead of TLS, such as SMTP or HTTP, by
+	// its first bytes; "" where they tell nothing.
+	Protocol string
 	// Fault says what kept the handshake from finishing; "" if nothing did.
 	Fault Fault
 	// Err is the error's text, for people. It may hold words of the peer.
@@ -53,4 +65,6 @@ const (
 	FaultUnparsable  Fault = "Unparsable"  // presented a certificate nobody can parse
 	// FaultUnsupported says nothing of the endpoint: it cannot be asked from here.
 	FaultUnsupported Fault = "Unsupported"
+	// FaultForbidden says nothing of the endpoint either: whoever asks may not.
+	FaultForbidden Fault = "Forbidden"
 )

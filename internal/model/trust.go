@@ -61,6 +61,15 @@ type Trust struct {
 	// below which Envoy is never asked to go. (Left out of the digest where 0:
 	// what is added later must not rename every cluster.)
 	MinTLSVersion uint16 `json:",omitzero"`
+	// MaxTLSVersion is the highest version to speak, as in crypto/tls; 0 is TLS
+	// 1.3. It is not below MinTLSVersion.
+	MaxTLSVersion uint16 `json:",omitzero"`
+	// Suites, Curves and SignatureAlgorithms replace what Envoy offers, most
+	// preferred first, by names of CipherSuites, Curves and SignatureAlgorithms;
+	// empty for Envoy's defaults. Suites are of TLS 1.2 only.
+	Suites              []string `json:",omitzero"`
+	Curves              []string `json:",omitzero"`
+	SignatureAlgorithms []string `json:",omitzero"`
 }
 
 // NameKind is the kind of a subject alternative name.

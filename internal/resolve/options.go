@@ -32,14 +32,12 @@ const (
 var (
 	servedOptions = []string{
 		optionMode, optionSince, optionUntil, optionReason, optionPins, optionPinsOnly, optionTrusted,
+		optionMinTLS, optionMaxTLS, optionSuites, optionCurves, optionAlgorithms, optionALPN,
 	}
 	// laterOptions are keys of the API that this version does not serve. Each
 	// narrows trust or shapes the handshake, so leaving one out would connect in
 	// a way that its author excluded: they are refused, never ignored.
-	laterOptions = []string{
-		"min-tls-version", "max-tls-version", "cipher-suites", "ecdh-curves", "signature-algorithms",
-		"alpn-protocols", "client-certificate", "crl", "crl-scope",
-	}
+	laterOptions = []string{"client-certificate", "crl", "crl-scope"}
 )
 
 // policyOptions is spec.options of a BackendTLSPolicy, understood.
@@ -52,6 +50,7 @@ type policyOptions struct {
 	pins         []pin.Pin
 	pinsOnly     bool
 	trusted      []certificateRef
+	offer        tlsOffer
 	// idle are keys of ours that have no effect because no insecure mode is
 	// asked for, sorted. They are no fault: writing `mode: Standard` is how a
 	// mode is left, and that must never cut traffic.
@@ -83,6 +82,9 @@ func readOptions(given map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue) po
 		options.faults = append(options.faults, fmt.Sprintf("spec.options[%q]: %s is not after %s %s",
 			gwapi.Prefix+optionUntil, stamp(options.until), optionSince, stamp(options.since)))
 	}
+	if fault := options.offer.contradiction(); fault != "" {
+		options.faults = append(options.faults, fault)
+	}
 	options.noteIdle(given)
 	return options
 }
@@ -108,7 +110,10 @@ func (o *policyOptions) read(name, value string) (err error) {
 	case optionTrusted:
 		o.trusted, err = readCertificateRefs(value)
 	default:
-		err = fmt.Errorf("unknown key; the keys under %s are %s", gwapi.Prefix, strings.Join(servedOptions, ", "))
+		var known bool
+		if known, err = o.offer.read(name, value); !known {
+			err = fmt.Errorf("unknown key; the keys under %s are %s", gwapi.Prefix, strings.Join(servedOptions, ", "))
+		}
 	}
 	return err
 }

@@ -1,7 +1,9 @@
 package resolve
 
 import (
+	"crypto/tls"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -52,12 +54,18 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{"a name in another namespace", "backendtls.dev/trusted-certificates", "secret/other/leaves", []string{"not a name"}},
 		{"an empty key of a Secret", "backendtls.dev/trusted-certificates", "secret/leaves:", []string{"not a key"}},
 		{"a key that is a path", "backendtls.dev/trusted-certificates", "secret/leaves:..", []string{"not a key"}},
-		{"min-tls-version", "backendtls.dev/min-tls-version", "1.3", []string{"not served by this version"}},
-		{"max-tls-version", "backendtls.dev/max-tls-version", "1.3", []string{"not served by this version"}},
-		{"cipher-suites", "backendtls.dev/cipher-suites", "x", []string{"not served by this version"}},
-		{"ecdh-curves", "backendtls.dev/ecdh-curves", "x", []string{"not served by this version"}},
-		{"signature-algorithms", "backendtls.dev/signature-algorithms", "x", []string{"not served by this version"}},
-		{"alpn-protocols", "backendtls.dev/alpn-protocols", "h2", []string{"not served by this version"}},
+		{"a version below 1.2", "backendtls.dev/min-tls-version", "1.1", []string{`"1.1"`, `"1.2" nor "1.3"`}},
+		{"a version as Envoy writes it", "backendtls.dev/max-tls-version", "TLSv1_3", []string{`"1.2" nor "1.3"`}},
+		{"an unknown cipher suite", "backendtls.dev/cipher-suites", "ECDHE-RSA-AES128-GCM-SHA256 RC4-MD5", []string{`"RC4-MD5"`, "ECDHE-ECDSA-AES128-GCM-SHA256"}},
+		{"a cipher suite without forward secrecy", "backendtls.dev/cipher-suites", "AES128-GCM-SHA256", []string{"is not a cipher suite that is served"}},
+		{"a cipher suite of TLS 1.3", "backendtls.dev/cipher-suites", "TLS_AES_128_GCM_SHA256", []string{"is not a cipher suite that is served"}},
+		{"a group of cipher suites", "backendtls.dev/cipher-suites", "[ECDHE-RSA-AES128-GCM-SHA256|ECDHE-RSA-AES256-GCM-SHA384]", []string{"is not a cipher suite"}},
+		{"no cipher suite", "backendtls.dev/cipher-suites", ",", []string{"names no cipher suite", "remove the key"}},
+		{"a curve by another name", "backendtls.dev/ecdh-curves", "prime256v1", []string{`"prime256v1"`, "X25519, P-256, P-384"}},
+		{"a curve twice", "backendtls.dev/ecdh-curves", "P-256, X25519, P-256", []string{`"P-256" is given twice`}},
+		{"an unknown signature algorithm", "backendtls.dev/signature-algorithms", "rsa_pss_pss_sha256", []string{"rsa_pss_rsae_sha256"}},
+		{"a signature algorithm of SHA-1", "backendtls.dev/signature-algorithms", "rsa_pkcs1_sha1", []string{"is not a signature algorithm"}},
+		{"an unknown protocol", "backendtls.dev/alpn-protocols", "spdy/3", []string{`"spdy/3"`, "http/1.1, h2"}},
 		{"client-certificate", "backendtls.dev/client-certificate", "secret/x", []string{"not served by this version"}},
 		{"crl", "backendtls.dev/crl", "configmap/x", []string{"not served by this version"}},
 		{"crl-scope", "backendtls.dev/crl-scope", "Leaf", []string{"not served by this version"}},
@@ -86,6 +94,12 @@ func TestOptionsThatAreUnderstood(t *testing.T) {
 		"backendtls.dev/mode-reason":          "  renewal is late \n",
 		"backendtls.dev/pins-only":            "true",
 		"backendtls.dev/trusted-certificates": "secret/b:x.pem,\n configmap/a secret/b:x.pem",
+		"backendtls.dev/min-tls-version":      "1.2",
+		"backendtls.dev/max-tls-version":      "1.3",
+		"backendtls.dev/cipher-suites":        "ECDHE-RSA-AES256-GCM-SHA384,ECDHE-RSA-AES128-GCM-SHA256",
+		"backendtls.dev/ecdh-curves":          "P-384\nX25519",
+		"backendtls.dev/signature-algorithms": "ed25519",
+		"backendtls.dev/alpn-protocols":       "h2",
 		"example.com/pins":                    "x",
 		"backendtls.example.com/mode":         "x",
 		"mybackendtls.dev/mode":               "x",
@@ -96,6 +110,16 @@ func TestOptionsThatAreUnderstood(t *testing.T) {
 	if options.mode != model.InsecureAllowExpired || !options.pinsOnly || options.reason != "renewal is late" ||
 		!options.since.Equal(noon) || !options.until.Equal(noon.Add(2*time.Hour+500*time.Millisecond)) {
 		t.Errorf("read %+v", options)
+	}
+	offer := tlsOffer{
+		least: tls.VersionTLS12, most: tls.VersionTLS13,
+		suites:     []string{"ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256"},
+		curves:     []string{"P-384", "X25519"},
+		algorithms: []string{"ed25519"},
+		alpn:       []string{"h2"},
+	}
+	if !reflect.DeepEqual(options.offer, offer) {
+		t.Errorf("offers %+v, want %+v", options.offer, offer)
 	}
 	want := []certificateRef{{gwapi.KindSecret, "b", "x.pem"}, {gwapi.KindConfigMap, "a", "tls.crt"}}
 	if !slices.Equal(options.trusted, want) {

@@ -112,11 +112,16 @@ func (p *tlsPolicies) stand(policy, gateway gwapi.Key, decides bool, r reach) {
 		if _, exists := p.b.snap.Gateways.Get(gateway.NamespacedName()); !found || !exists {
 			return
 		}
-		standing = &tlsStanding{policy: policy, gateway: gateway, live: liveEntryOf(object, gateway)}
+		standing = &tlsStanding{
+			policy: policy, gateway: gateway, live: liveEntryOf(object, gateway),
+			protocols: map[string]model.BackendProtocol{},
+		}
 		p.standings[key] = standing
 	}
 	if decides {
-		standing.ports = append(standing.ports, portName(r))
+		port := portName(r)
+		standing.ports = append(standing.ports, port)
+		standing.protocols[port] = backendProtocol(r.Port)
 	}
 }
 

@@ -86,6 +86,7 @@ func judgePolicy(bundles *bundles, gateway gwapi.Key, object *gatewayv1.BackendT
 		policy: key,
 		sni:    string(object.Spec.Validation.Hostname),
 		pins:   policy.options.pins,
+		offer:  policy.options.offer,
 	}
 	judge.invalid = append(judge.invalid, policy.options.faults...)
 	judge.untargets = targetFaults(bundles.b.snap, object)

@@ -3,6 +3,7 @@ package resolve
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,6 +26,8 @@ type tlsStanding struct {
 	judged          *tlsPolicy
 	// ports are those the Gateway reaches and the policy decides, for messages.
 	ports []string
+	// protocols are what those ports are spoken to in.
+	protocols map[string]model.BackendProtocol
 	// live is our entry as it was read.
 	live liveEntry
 	// crowded says that the policy's status has no room for this Gateway.
@@ -114,11 +117,38 @@ func (p *tlsPolicies) settle(s *tlsStanding) {
 		s.refused = policyFault{report.PolicyReasonInvalid, fmt.Sprintf(
 			"status.ancestors has room for %d entries and none is left for %s", maxAncestors, s.gateway)}
 	}
+	parameters := p.parametersOf(s.gateway)
+	s.refuseOffer(parameters)
 	p.settleMode(s)
 	if !s.refused.some() {
-		s.enforce(p.parametersOf(s.gateway).floor)
+		s.enforce(parameters.floor)
 	}
 	p.tell(s)
+}
+
+// refuseOffer refuses what cannot be spoken on the Gateway, or to a port of it.
+func (s *tlsStanding) refuseOffer(parameters parameterResult) {
+	if s.refused.some() {
+		return
+	}
+	offer := &s.judged.options.offer
+	faults := s.unspoken(offer)
+	if fault := offer.floorFault(s.gateway, parameters.floor, parameters.where); fault != "" {
+		faults = append(faults, fault)
+	}
+	if len(faults) > 0 {
+		s.refused = policyFault{report.PolicyReasonInvalid, report.List(faults)}
+	}
+}
+
+// unspoken are the faults of the ports that cannot be offered what is asked for.
+func (s *tlsStanding) unspoken(offer *tlsOffer) (faults []string) {
+	for _, port := range slices.Sorted(maps.Keys(s.protocols)) {
+		if fault := offer.protocolFault(port, s.protocols[port]); fault != "" {
+			faults = append(faults, fault)
+		}
+	}
+	return faults
 }
 
 // settleMode finds out where the requested mode stands on the Gateway.
@@ -170,11 +200,11 @@ func (p *tlsPolicies) settleMode(s *tlsStanding) {
 // spoken.
 func (s *tlsStanding) enforce(floor uint16) {
 	written := *s.judged.written
-	written.MinTLSVersion = floor
+	written.MinTLSVersion = max(written.MinTLSVersion, floor)
 	s.written, s.trust = &written, &written
 	if s.state == model.ModeActive {
 		weakened := *s.judged.asked
-		weakened.Until, weakened.MinTLSVersion = s.request.until, floor
+		weakened.Until, weakened.MinTLSVersion = s.request.until, written.MinTLSVersion
 		s.trust = &weakened
 	}
 }

@@ -34,6 +34,7 @@ type trustMaterial struct {
 	// withTrusted says that trusted-certificates are asked for.
 	withTrusted bool
 	trusted     []*x509.Certificate
+	offer       tlsOffer
 }
 
 // errNoTrust is the fault of material that would trust nothing or anything.
@@ -43,6 +44,7 @@ var errNoTrust = errors.New("nothing to verify a certificate with")
 // trust table. Every result has Anchors or Leaves, and Names only with Anchors.
 func (m trustMaterial) written() (*model.Trust, error) {
 	trust := &model.Trust{Policy: m.policy, Mode: model.Standard, SNI: m.sni}
+	m.offer.into(trust)
 	if m.withTrusted {
 		leaves, err := m.trustedLeaves()
 		if err != nil {

@@ -2,10 +2,11 @@ package verify
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+
+	"github.com/backendtls/backendtls/internal/model"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 // readPresented parses what the endpoint presented, and judges what BoringSSL
 // refuses in the handshake itself, before and regardless of verification. It
 // returns no certificates where none can be judged further.
-func readPresented(chain [][]byte) ([]*certificate, Check) {
+func readPresented(chain [][]byte, trust *model.Trust) ([]*certificate, Check) {
 	if len(chain) == 0 {
 		return nil, failed(KindHandshake, CertificateMismatch, "the endpoint presented no certificate")
 	}
@@ -37,7 +38,7 @@ func readPresented(chain [][]byte) ([]*certificate, Check) {
 		}
 		presented = append(presented, readCertificate(cert))
 	}
-	return presented, checkHandshake(presented[0].Certificate)
+	return presented, checkHandshake(presented[0].Certificate, offerOf(trust))
 }
 
 // messageSize is the size of the TLS 1.2 Certificate message (RFC 5246 section
@@ -50,50 +51,43 @@ func messageSize(chain [][]byte) int {
 	return size
 }
 
-// checkHandshake judges the leaf's key under the defaults that Envoy is run
-// with: curves X25519 and P-256, BoringSSL's kVerifySignatureAlgorithms
-// (ssl/extensions.cc), and suites that sign with the leaf's key.
-func checkHandshake(leaf *x509.Certificate) Check {
+// checkHandshake judges the leaf's key under what is offered: it must be usable
+// over one of the versions.
+func checkHandshake(leaf *x509.Certificate, offered offer) Check {
 	if hasExtension(leaf, oidKeyUsage) && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		return failed(KindHandshake, CertificateMismatch,
 			"the certificate's keyUsage lacks digitalSignature: Envoy refuses it in the handshake, in every mode")
 	}
-	description, err := keyFault(leaf)
-	if err != nil {
+	description := describeKey(leaf)
+	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
 		return failed(KindHandshake, CertificateMismatch,
-			"the certificate's key is %s, Envoy accepts RSA, P-256 and P-384 up to %d bits, in every mode: %v",
-			description, maxRSABits, err)
+			"the certificate's key is %s, Envoy uses at most %d bits, in every mode", description, maxRSABits)
 	}
-	if needsTLS13(leaf) {
+	over12, over13 := offered.fault(leaf, versionTLS12), offered.fault(leaf, versionTLS13)
+	switch {
+	case over13 != "" && over12 != "":
+		fault := over13
+		if offered.most < versionTLS13 {
+			fault = over12
+		}
+		return failed(KindHandshake, CertificateMismatch, "the certificate's key is %s, which Envoy refuses in every mode: %s",
+			description, fault)
+	case over12 != "" && offered.least <= versionTLS12:
 		return passed(KindHandshake, "key %s, which works over TLS 1.3 only", description)
+	case over13 != "" && offered.most >= versionTLS13:
+		return passed(KindHandshake, "key %s, which works over TLS 1.2 only", description)
+	default:
+		return passed(KindHandshake, "key %s", description)
 	}
-	return passed(KindHandshake, "key %s", description)
 }
 
-// keyFault describes the leaf's key, with an error if Envoy cannot use it.
-func keyFault(leaf *x509.Certificate) (string, error) {
+func describeKey(leaf *x509.Certificate) string {
 	switch key := leaf.PublicKey.(type) {
 	case *rsa.PublicKey:
-		bits := key.N.BitLen()
-		description := fmt.Sprintf("RSA %d", bits)
-		if bits > maxRSABits {
-			return description, fmt.Errorf("the modulus has %d bits", bits)
-		}
-		return description, nil
+		return fmt.Sprintf("RSA %d", key.N.BitLen())
 	case *ecdsa.PublicKey:
-		description := "ECDSA " + key.Curve.Params().Name
-		if key.Curve != elliptic.P256() && key.Curve != elliptic.P384() {
-			return description, fmt.Errorf("the curve is not offered")
-		}
-		return description, nil
+		return "ECDSA " + key.Curve.Params().Name
 	default:
-		return leaf.PublicKeyAlgorithm.String(), fmt.Errorf("the algorithm is not offered")
+		return leaf.PublicKeyAlgorithm.String()
 	}
-}
-
-// needsTLS13 says whether the leaf's curve is not among Envoy's, which matters
-// up to TLS 1.2 only (ssl_check_leaf_certificate in BoringSSL's ssl_cert.cc).
-func needsTLS13(leaf *x509.Certificate) bool {
-	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
-	return ok && key.Curve == elliptic.P384()
 }

@@ -8,21 +8,6 @@ import (
 	"github.com/backendtls/backendtls/internal/model"
 )
 
-// versionTLS12 is crypto/tls.VersionTLS12, the least that Envoy speaks.
-const versionTLS12 = 0x0303
-
-// suitesTLS12 are the suites that Envoy offers for TLS 1.2 by default: ECDHE
-// with an AEAD (DEFAULT_CIPHER_SUITES in source/common/tls/
-// client_context_impl.cc).
-var suitesTLS12 = map[uint16]bool{
-	0xc02b: true, // ECDHE-ECDSA-AES128-GCM-SHA256
-	0xc02c: true, // ECDHE-ECDSA-AES256-GCM-SHA384
-	0xc02f: true, // ECDHE-RSA-AES128-GCM-SHA256
-	0xc030: true, // ECDHE-RSA-AES256-GCM-SHA384
-	0xcca8: true, // ECDHE-RSA-CHACHA20-POLY1305
-	0xcca9: true, // ECDHE-ECDSA-CHACHA20-POLY1305
-}
-
 // Observed is Verify of what a probe saw. It also judges what the chain does not
 // show: whether the endpoint is there and speaks TLS, and a version of it that
 // Envoy speaks.
@@ -67,6 +52,7 @@ func faulty(seen model.Observation) Check {
 // probe saw of the connection.
 func checkConnection(seen model.Observation, trust *model.Trust, check Check) Check {
 	version := fmt.Sprintf("TLS 1.%d", int(seen.TLSVersion)-0x0301)
+	offered := offerOf(trust)
 	leaf, err := x509.ParseCertificate(seen.Chain[0])
 	switch {
 	case seen.Fault != "" && seen.ClientCertificate:
@@ -78,13 +64,21 @@ func checkConnection(seen model.Observation, trust *model.Trust, check Check) Ch
 		return check
 	case seen.TLSVersion < versionTLS12:
 		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, Envoy TLS 1.2 at least", version)
-	case seen.TLSVersion < trust.MinTLSVersion:
-		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, the Gateway asks for TLS 1.%d at least",
-			version, int(trust.MinTLSVersion)-0x0301)
-	case seen.TLSVersion == versionTLS12 && err == nil && needsTLS13(leaf):
-		return failed(KindHandshake, CertificateMismatch,
-			"the endpoint speaks %s at most, over which Envoy refuses a P-384 key", version)
-	case seen.TLSVersion == versionTLS12 && !suitesTLS12[seen.CipherSuite]:
+	case seen.TLSVersion < offered.least:
+		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, the policy or Gateway asks for TLS 1.%d at least",
+			version, int(offered.least)-0x0301)
+	case seen.TLSVersion > offered.most:
+		return notChecked(KindHandshake, "unknown whether the endpoint also speaks TLS 1.%d, which is the most that the "+
+			"policy allows: it chose %s", int(offered.most)-0x0301, version)
+	}
+	if err == nil {
+		if fault := offered.fault(leaf, seen.TLSVersion); fault != "" {
+			return failed(KindHandshake, CertificateMismatch,
+				"the endpoint speaks %s, over which Envoy refuses its key %s: %s", version, describeKey(leaf), fault)
+		}
+	}
+	switch {
+	case seen.TLSVersion == versionTLS12 && !offered.has(seen.CipherSuite):
 		return notChecked(KindHandshake, "unknown whether Envoy and the endpoint share a cipher suite: "+
 			"the endpoint chose 0x%04x over %s, which Envoy does not offer", seen.CipherSuite, version)
 	case seen.ClientCertificate:

@@ -11,7 +11,7 @@ import (
 // TLS version the endpoint speaks nor whether it is there: Observed does. A nil
 // trust, which is plaintext, accepts nothing.
 func Verify(chain [][]byte, trust *model.Trust, now time.Time) []Check {
-	presented, handshake := readPresented(chain)
+	presented, handshake := readPresented(chain, trust)
 	checks := []Check{handshake}
 	switch {
 	case trust == nil:

@@ -68,6 +68,10 @@ type trustView struct {
 	Names      []string   `json:"names,omitempty"`
 	Leaves     []string   `json:"leaves,omitempty"`
 	MinTLS     string     `json:"minTLSVersion,omitempty"`
+	MaxTLS     string     `json:"maxTLSVersion,omitempty"`
+	Suites     []string   `json:"suites,omitempty"`
+	Curves     []string   `json:"curves,omitempty"`
+	Algorithms []string   `json:"signatureAlgorithms,omitempty"`
 	ALPN       []string   `json:"alpn,omitempty"`
 }
 
@@ -247,12 +251,16 @@ func viewTrust(known certificates, trust *model.Trust) *trustView {
 	view := &trustView{
 		Policy: trust.Policy.String(), Mode: trust.Mode, Until: moment(trust.Until), SNI: trust.SNI,
 		IgnoreTime: trust.IgnoreTime, ALPN: trust.ALPN,
+		Suites: trust.Suites, Curves: trust.Curves, Algorithms: trust.SignatureAlgorithms,
 	}
 	for _, der := range trust.Anchors {
 		view.Anchors = append(view.Anchors, known.name(pin.OfDER(der)))
 	}
 	if trust.MinTLSVersion != 0 {
 		view.MinTLS = tls.VersionName(trust.MinTLSVersion)
+	}
+	if trust.MaxTLSVersion != 0 {
+		view.MaxTLS = tls.VersionName(trust.MaxTLSVersion)
 	}
 	for _, leaf := range trust.Leaves {
 		view.Leaves = append(view.Leaves, known.name(leaf))

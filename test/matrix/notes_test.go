@@ -27,7 +27,7 @@ func (n *note) applies(c *cell, got outcome) bool {
 // underCA are the tables in which the chain to a CA is checked.
 var underCA = []string{
 	"a CA", "several CAs", "a CA and subjectAltNames", "System", "System and pins", "a CA and pins",
-	"a CA and a trusted certificate",
+	"a CA and a trusted certificate", "a CA, over TLS 1.2 at most", "a CA, and more kinds of keys",
 }
 
 // verifying are the modes in which something is.
@@ -40,18 +40,23 @@ var notes = []note{
 	{
 		rows: []string{"wrong key usage"}, outcome: refusedByHandshake,
 		text: "TLS itself demands it: a server signs the handshake with its key, and a certificate whose keyUsage does " +
-			"not allow digitalSignature forbids that. Envoy refuses before it verifies anything, so no mode and no pin helps. " +
+			"not allow digitalSignature forbids that. Envoy refuses before it verifies anything, so no mode and no pin " +
+			"helps. " +
 			"Issue the certificate with digitalSignature.",
 	},
 	{
 		rows: []string{"Ed25519", "P-521"}, outcome: refusedByHandshake,
 		text: "Envoy does not offer signatures by such keys, so there is no handshake, whatever is trusted. Use RSA, P-256 " +
-			"or P-384.",
+			"or P-384, or name `ed25519` or `ecdsa_secp521r1_sha512` beside others in `signature-algorithms`.",
 	},
 	{
 		rows: []string{"P-384 over TLS 1.2"}, outcome: refusedByHandshake,
 		text: "Up to TLS 1.2 a key must lie on a curve that Envoy offers for the key exchange, by default X25519 and P-256. " +
-			"TLS 1.3 has no such rule. Let the backend speak TLS 1.3.",
+			"TLS 1.3 has no such rule. Let the backend speak TLS 1.3, or name P-384 beside others in `ecdh-curves`.",
+	},
+	{
+		rows: []string{"P-384"}, trusts: []string{"a CA, over TLS 1.2 at most"}, outcome: refusedByHandshake,
+		text: "As before: over TLS 1.2 the curve of the key would have to be among `ecdh-curves`.",
 	},
 	{
 		rows: []string{"any extended key usage"}, trusts: underCA, outcome: refused,

@@ -126,6 +126,30 @@ func trusts() []trust {
 				return map[string]string{"pins": pin.OfCertificate(c.stands.served.Certificate).String(), "pins-only": "true"}
 			},
 		},
+		{
+			title: "a CA, over TLS 1.2 at most", promise: "a CA", issuers: []string{byCA}, names: []string{named},
+			meaning: "`max-tls-version` is 1.2.", validation: theCA,
+			options: func(*certificate) map[string]string { return map[string]string{"max-tls-version": "1.2"} },
+		},
+		{
+			title: "a CA, and more kinds of keys", promise: "a CA", issuers: []string{byCA}, names: []string{named},
+			meaning:    "`ecdh-curves` and `signature-algorithms` name everything that there is.",
+			validation: theCA, options: everyKey,
+		},
+	}
+}
+
+// everyKey offers all that Envoy can, so that no key is refused for its kind.
+func everyKey(*certificate) map[string]string {
+	var curves, algorithms []string
+	for _, curve := range model.Curves {
+		curves = append(curves, curve.Name)
+	}
+	for _, algorithm := range model.SignatureAlgorithms {
+		algorithms = append(algorithms, algorithm.Name)
+	}
+	return map[string]string{
+		"ecdh-curves": strings.Join(curves, ", "), "signature-algorithms": strings.Join(algorithms, ", "),
 	}
 }
 
