@@ -2,23 +2,39 @@ package tlsprobe
 
 import (
 	"bytes"
+	"errors"
 	"net"
 
 	"github.com/backendtls/backendtls/internal/model"
 )
 
-// maxFirst is how much of an endpoint's first words is kept, in bytes.
-const maxFirst = 64
+const (
+	// maxFirst is how much of an endpoint's first words is kept, in bytes.
+	maxFirst = 128
+	// maxTotal is how much of what an endpoint sends is read at all, in bytes: a
+	// handshake of crypto/tls takes 256 KiB of certificates at most, whatever is
+	// around them is small.
+	maxTotal = 1 << 20
+)
 
-// recorder keeps the first bytes that a connection yields. They say more about
-// an endpoint that speaks no TLS than the TLS error does.
+// errEndless is about an endpoint that sends more than a handshake has.
+var errEndless = errors.New("the endpoint sends more than a TLS handshake has, 1 MiB")
+
+// recorder keeps the first bytes that a connection yields, which say more about
+// an endpoint that speaks no TLS than the TLS error does, and ends a connection
+// that yields too many.
 type recorder struct {
 	net.Conn
 	first []byte
+	total int
 }
 
 func (r *recorder) Read(buffer []byte) (int, error) {
+	if r.total > maxTotal {
+		return 0, errEndless
+	}
 	n, err := r.Conn.Read(buffer)
+	r.total += n
 	if room := maxFirst - len(r.first); room > 0 {
 		r.first = append(r.first, buffer[:min(n, room)]...)
 	}
@@ -32,29 +48,74 @@ func startsRecord(first []byte) bool {
 	return first[0] >= 20 && first[0] <= 23 && (len(first) == 1 || first[1] == 3)
 }
 
-// greetings start the first words of servers that speak before the client does,
-// or answer a TLS hello in a protocol that upgrades to TLS later.
-var greetings = [][]byte{
-	[]byte("220 "), []byte("220-"), []byte("421 "), []byte("554 "), // SMTP, FTP: RFC 5321, RFC 959
-	[]byte("* OK"), []byte("* PREAUTH"), []byte("* BYE"), // IMAP: RFC 9051
-	[]byte("+OK"),                  // POP3: RFC 1939
-	[]byte("200 "), []byte("201 "), // NNTP: RFC 3977
-	[]byte(`"IMPLEMENTATION"`),          // ManageSieve: RFC 5804
-	[]byte("<?xml"), []byte("<stream:"), // XMPP: RFC 6120
+// greeting is how the first words of a server begin that speaks before the
+// client does, or answers a TLS hello in its own protocol.
+type greeting struct {
+	start    string
+	protocol string
+	fault    model.Fault
 }
 
-// speaks tells a server that starts TLS after a greeting from one that speaks
-// no TLS.
-func speaks(first []byte) model.Fault {
-	for _, greeting := range greetings {
-		if bytes.HasPrefix(first, greeting) {
-			return model.FaultStartTLS
+// greetings are tried in order.
+var greetings = [...]greeting{
+	// Protocols that start TLS only after words in plaintext.
+	{"220 ", "", model.FaultStartTLS}, {"220-", "", model.FaultStartTLS}, // SMTP or FTP: see spoken
+	{"421 ", "", model.FaultStartTLS}, {"554 ", "SMTP", model.FaultStartTLS}, // RFC 5321, RFC 959
+	{"* OK", "IMAP", model.FaultStartTLS}, {"* PREAUTH", "IMAP", model.FaultStartTLS}, // RFC 9051
+	{"* BYE", "IMAP", model.FaultStartTLS},
+	{"+OK", "POP3", model.FaultStartTLS}, {"-ERR [", "POP3", model.FaultStartTLS}, // RFC 1939, RFC 2449
+	{"200 ", "NNTP", model.FaultStartTLS}, {"201 ", "NNTP", model.FaultStartTLS}, // RFC 3977
+	{`"IMPLEMENTATION"`, "ManageSieve", model.FaultStartTLS},                          // RFC 5804
+	{"<?xml", "XMPP", model.FaultStartTLS}, {"<stream:", "XMPP", model.FaultStartTLS}, // RFC 6120
+	{"INFO {", "NATS", model.FaultStartTLS}, // docs.nats.io, NATS protocol: INFO
+	// Protocols that speak TLS from the start on, or not at all.
+	{"HTTP/", "HTTP", model.FaultPlaintext},
+	{"<html", "HTTP", model.FaultPlaintext}, {"<!DOCTYPE", "HTTP", model.FaultPlaintext}, // HTTP/0.9
+	{"SSH-", "SSH", model.FaultPlaintext},                                                 // RFC 4253
+	{"-ERR ", "Redis", model.FaultPlaintext}, {"-DENIED ", "Redis", model.FaultPlaintext}, // RESP
+	{"AMQP", "AMQP", model.FaultPlaintext}, // AMQP 0-9-1 section 4.2.2
+	{"RFB ", "VNC", model.FaultPlaintext},  // RFC 6143
+	{"ERROR\r\n", "memcached", model.FaultPlaintext},
+}
+
+// spoken tells a server that starts TLS after a greeting from one that speaks
+// no TLS, and names the protocol, "" where the first bytes do not tell.
+func spoken(first []byte) (model.Fault, string) {
+	for _, known := range greetings {
+		if !bytes.HasPrefix(first, []byte(known.start)) {
+			continue
 		}
+		if known.protocol == "" {
+			return known.fault, mailOrFiles(first)
+		}
+		return known.fault, known.protocol
 	}
-	if greetsLikeMySQL(first) || failsLikePostgres(first) {
-		return model.FaultStartTLS
+	switch {
+	case greetsLikeMySQL(first):
+		return model.FaultStartTLS, "MySQL"
+	case failsLikePostgres(first):
+		return model.FaultStartTLS, "PostgreSQL"
+	case endsLikeLDAP(first):
+		return model.FaultStartTLS, "LDAP"
+	case settlesLikeHTTP2(first):
+		return model.FaultPlaintext, "HTTP/2"
+	default:
+		return model.FaultPlaintext, ""
 	}
-	return model.FaultPlaintext
+}
+
+// mailOrFiles tells SMTP and FTP apart, whose greetings have the same codes: both
+// usually name their protocol or their program.
+func mailOrFiles(first []byte) string {
+	upper := bytes.ToUpper(first)
+	switch {
+	case bytes.Contains(upper, []byte("SMTP")), bytes.Contains(upper, []byte("POSTFIX")):
+		return "SMTP"
+	case bytes.Contains(upper, []byte("FTP")):
+		return "FTP"
+	default:
+		return "SMTP or FTP"
+	}
 }
 
 // greetsLikeMySQL recognises packet 0 of protocol version 10, or an error packet
@@ -67,4 +128,16 @@ func greetsLikeMySQL(first []byte) bool {
 // include themselves, and the severity field.
 func failsLikePostgres(first []byte) bool {
 	return len(first) >= 6 && first[0] == 'E' && first[1] == 0 && first[2] == 0 && first[5] == 'S'
+}
+
+// endsLikeLDAP recognises a notice of disconnection: an LDAPMessage with the
+// message number 0 and an ExtendedResponse (RFC 4511 section 4.4.1).
+func endsLikeLDAP(first []byte) bool {
+	return len(first) >= 6 && first[0] == 0x30 && bytes.Contains(first[1:min(len(first), 10)], []byte{2, 1, 0, 0x78})
+}
+
+// settlesLikeHTTP2 recognises a SETTINGS frame of stream 0: three bytes of
+// length, the type, flags, the stream (RFC 9113 section 4.1).
+func settlesLikeHTTP2(first []byte) bool {
+	return len(first) >= 9 && first[0] == 0 && first[3] == 4 && bytes.Equal(first[5:9], make([]byte, 4))
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/backendtls/backendtls/internal/model"
@@ -36,7 +36,7 @@ type Prober struct {
 func (p Prober) Probe(ctx context.Context, endpoint model.Endpoint, sni string) model.Observation {
 	seen := model.Observation{Endpoint: endpoint, At: p.Now(), SNI: sni}
 	if p.Timeout > 0 {
-		bounded, cancel := context.WithTimeout(ctx, p.Timeout)
+		bounded, cancel := context.WithTimeoutCause(ctx, p.Timeout, &limitError{p.Timeout})
 		defer cancel()
 		ctx = bounded
 	}
@@ -46,6 +46,7 @@ func (p Prober) Probe(ctx context.Context, endpoint model.Endpoint, sni string) 
 		return seen
 	}
 	defer conn.Close()
+	seen.Connected = true
 	// A tunnel's connection may know no deadlines: closing it is what ends
 	// every wait.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -65,7 +66,7 @@ func (p Prober) Probe(ctx context.Context, endpoint model.Endpoint, sni string) 
 		_ = client.Close() // Says close_notify, so that the server logs no abort.
 		return seen
 	}
-	seen.Fault, seen.Err = classify(ctx, err, recorded.first, len(seen.Chain) > 0)
+	classify(ctx, err, recorded.first, &seen)
 	return seen
 }
 
@@ -99,8 +100,8 @@ func readingConfig(sni string, seen *model.Observation) *tls.Config {
 			seen.Chain = chain
 			return nil
 		},
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			seen.ClientCertificate = true
+		GetClientCertificate: func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			seen.ClientCertificate, seen.ClientAuthorities = true, authorities(request.AcceptableCAs)
 			return &tls.Certificate{}, nil
 		},
 	}
@@ -124,31 +125,26 @@ func refusal(ctx context.Context, client *tls.Conn, seen model.Observation) erro
 	return nil
 }
 
-// classify says what kept the handshake from finishing. first is what the
-// endpoint sent first.
-func classify(ctx context.Context, err error, first []byte, presented bool) (model.Fault, string) {
-	ended := ctx.Err()
-	switch {
-	case presented:
-		return model.FaultHandshake, err.Error()
-	case len(first) > 0 && !startsRecord(first):
-		return speaks(first), fmt.Sprintf("the endpoint said %q", first)
-	case ended != nil && len(first) == 0:
-		return model.FaultTimeout, fmt.Sprintf("no answer to the TLS hello: %v", ended)
-	case ended != nil:
-		return model.FaultTimeout, fmt.Sprintf("the TLS handshake did not finish: %v", ended)
-	case len(first) == 0:
-		return model.FaultUnreachable, fmt.Sprintf("the endpoint closed the connection on the TLS hello: %v", err)
-	case isUnparsable(err):
-		return model.FaultUnparsable, err.Error()
-	default:
-		return model.FaultHandshake, err.Error()
-	}
-}
+// maxAuthorities is how many of the CAs that an endpoint asks for are kept, and
+// maxAuthority how much of the name of each, in bytes.
+const (
+	maxAuthorities = 16
+	maxAuthority   = 256
+)
 
-// isUnparsable recognises crypto/tls's refusals of a certificate that it could
-// not read, which have no type of their own.
-func isUnparsable(err error) bool {
-	return strings.HasPrefix(err.Error(), "tls: failed to parse certificate from server") ||
-		strings.HasPrefix(err.Error(), "tls: server sent certificate containing RSA key larger")
+// authorities are the names of the CAs that an endpoint takes client
+// certificates of, as DER; what cannot be parsed is left out.
+func authorities(acceptable [][]byte) []string {
+	var names []string
+	for _, der := range acceptable {
+		var sequence pkix.RDNSequence
+		if rest, err := asn1.Unmarshal(der, &sequence); err != nil || len(rest) > 0 {
+			continue
+		}
+		name := sequence.String()
+		if names = append(names, name[:min(len(name), maxAuthority)]); len(names) == maxAuthorities {
+			break
+		}
+	}
+	return names
 }

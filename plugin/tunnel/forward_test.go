@@ -241,7 +241,7 @@ func TestWhatMayNotBeForwardedIsNoStatementAboutTheEndpoint(t *testing.T) {
 	})
 	for range 2 {
 		seen := p.through.Probe(t.Context(), endpoint("api-0", 8443), "")
-		if seen.Fault != model.FaultUnsupported || !strings.Contains(seen.Err, "the verbs get and create on pods/portforward") {
+		if seen.Fault != model.FaultForbidden || !strings.Contains(seen.Err, "the verbs get and create on pods/portforward") {
 			t.Errorf("%s %q", seen.Fault, seen.Err)
 		}
 	}

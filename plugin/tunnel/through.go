@@ -23,9 +23,9 @@ type Through struct {
 	forbidden map[string]*ForbiddenError
 }
 
-// Probe asks the pod behind an endpoint. What cannot be asked this way at all,
-// because no pod is behind it or the person may not, is Unsupported: it says
-// nothing of the endpoint.
+// Probe asks the pod behind an endpoint. What cannot be asked this way at all is
+// Unsupported, because no pod is behind it, or Forbidden, because the person may
+// not: neither says anything of the endpoint.
 func (t *Through) Probe(ctx context.Context, endpoint model.Endpoint, sni string) model.Observation {
 	if endpoint.Pod.IsZero() {
 		return model.Observation{
@@ -56,7 +56,7 @@ func (t *Through) once(
 	}
 	seen = prober.Probe(ctx, endpoint, sni)
 	if forbidden, is := errors.AsType[*ForbiddenError](failed); is {
-		seen.Fault, seen.Err = model.FaultUnsupported, forbidden.Error()
+		seen.Fault, seen.Err = model.FaultForbidden, forbidden.Error()
 		t.note(forbidden)
 		return seen, false
 	}
@@ -69,6 +69,7 @@ func (t *Through) once(
 	_ = opened.Close() // The probe has closed it; this waits until that is done.
 	if reason := opened.refusal(); reason != "" && seen.Fault != "" && !opened.heard.Load() {
 		seen.Fault, seen.Err = model.FaultUnreachable, (&RefusedError{Port: opened.port, Reason: reason}).Error()
+		seen.Connected = false // The tunnel was there, the pod's port was not.
 		return seen, false
 	}
 	return seen, seen.Fault != "" && opened.victim
