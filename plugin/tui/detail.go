@@ -78,8 +78,7 @@ func (s *detail) key(msg tea.KeyPressMsg) tea.Cmd {
 	switch {
 	case s.pane.scroll(msg, false):
 		return nil
-	case pressed(msg, keyBack) && s.verifying.running:
-		s.verifying.cancel()
+	case pressed(msg, keyBack) && s.verifying.cancel():
 		return nil
 	case pressed(msg, keyBack):
 		return tell(pop{})

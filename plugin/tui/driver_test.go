@@ -27,6 +27,8 @@ type driver struct {
 	width, height int
 	clipboard     string
 	quit          bool
+	// taken counts messages.
+	taken int
 }
 
 // drive starts the program for a Service at a size.
@@ -76,6 +78,7 @@ func (d *driver) send(msg tea.Msg) {
 		d.quit = true
 		return
 	}
+	d.taken++
 	_, cmd := d.app.Update(msg)
 	d.run(cmd)
 }
@@ -139,6 +142,13 @@ func (d *driver) idle() {
 		b, ok := d.app.top().(busy)
 		return !ok || b.Busy() == ""
 	}, "an end of what is under way")
+}
+
+// one takes one message.
+func (d *driver) one() {
+	d.t.Helper()
+	before := d.taken
+	d.await(func() bool { return d.taken > before }, "a message")
 }
 
 // await takes messages until a condition holds.

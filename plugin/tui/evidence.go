@@ -61,8 +61,8 @@ func (d *desk) events(paths []cliv1alpha1.Path) string {
 		if event.Count > 1 {
 			times = ", " + count(int(event.Count), "time")
 		}
-		text.WriteString("  " + style.Render(event.Reason) + " " + strings.ToLower(event.Object.Kind) + "/" +
-			event.Object.Name + ", " + ago(d.clock.Sub(event.At)) + times + "\n      " + event.Text + "\n")
+		kind := strings.Replace(strings.ToLower(event.Object.Kind), "backendtlspolicy", "btlspolicy", 1)
+		text.WriteString("  " + style.Render(event.Reason) + " " + kind + "/" + event.Object.Name + ", " + ago(d.clock.Sub(event.At)) + times + "\n      " + event.Text + "\n")
 	}
 	return text.String()
 }

@@ -66,8 +66,7 @@ func (s *fetch) Update(msg tea.Msg) (screen, tea.Cmd) {
 	case tea.KeyPressMsg:
 		switch {
 		case s.pane.scroll(msg, false):
-		case pressed(msg, keyBack) && s.fetching.running:
-			s.fetching.cancel()
+		case pressed(msg, keyBack) && s.fetching.cancel():
 		case pressed(msg, keyBack):
 			return s, tell(pop{})
 		case pressed(msg, keyFetch):

@@ -136,8 +136,7 @@ func (l *list) key(msg tea.KeyPressMsg) tea.Cmd {
 		l.move(-len(l.shown))
 	case pressed(msg, keyEnd):
 		l.move(len(l.shown))
-	case pressed(msg, keyBack) && l.verifying.running:
-		l.verifying.cancel()
+	case pressed(msg, keyBack) && l.verifying.cancel():
 	case pressed(msg, keyBack):
 		l.filter.set("")
 		l.arrange()
@@ -184,11 +183,11 @@ func (l *list) verified(msg finished[session.Probed]) tea.Cmd {
 func (l *list) Keys() []key.Binding {
 	switch {
 	case l.Typing():
-		return []key.Binding{bind("enter", "keep the filter"), bind("esc", "forget it")}
+		return []key.Binding{bind("enter", "keep the filter", "enter"), bind("esc", "forget it", "esc")}
 	case l.verifying.running:
 		return append([]key.Binding{keyCancel}, l.keys()...)
 	case l.filter.value() != "":
-		return append([]key.Binding{bind("esc", "forget the filter")}, l.keys()...)
+		return append([]key.Binding{bind("esc", "forget the filter", "esc")}, l.keys()...)
 	default:
 		return l.keys()
 	}

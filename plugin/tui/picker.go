@@ -39,7 +39,7 @@ func (*picker) Leave() {}
 
 // Keys are those of the picker.
 func (*picker) Keys() []key.Binding {
-	return []key.Binding{bind("enter", "choose"), bind("up/down", "move"), keyBack}
+	return []key.Binding{bind("enter", "choose", "enter"), bind("up/down", "move", "up", "down"), keyBack}
 }
 
 // Update types, moves and chooses.

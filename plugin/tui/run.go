@@ -37,10 +37,13 @@ type Config struct {
 
 // Run shows the screens until the person quits or ctx ends; then it returns the
 // error of ctx.
-func Run(ctx context.Context, config Config) error {
+func Run(ctx context.Context, config Config) error { return start(ctx, config) }
+
+// start is Run with further options of bubbletea.
+func start(ctx context.Context, config Config, further ...tea.ProgramOption) error {
 	working, end := context.WithCancel(ctx)
 	defer end()
-	_, err := tea.NewProgram(newApp(working, end, config), options(ctx, config)...).Run()
+	_, err := tea.NewProgram(newApp(working, end, config), append(options(ctx, config), further...)...).Run()
 	switch {
 	case err == nil:
 		return nil

@@ -15,6 +15,7 @@ type work struct {
 	number   int
 	end      context.CancelFunc
 	running  bool
+	ending   bool
 	done, of int
 	text     string
 }
@@ -90,11 +91,15 @@ func (w *work) finish(number int) bool {
 	return true
 }
 
-// cancel asks for an early end; the outcome still comes.
-func (w *work) cancel() {
-	if w.running {
-		w.end()
+// cancel asks for an early end, and says whether that was to be asked for: it
+// runs, and was not asked before. The outcome still comes.
+func (w *work) cancel() bool {
+	if !w.running || w.ending {
+		return false
 	}
+	w.end()
+	w.ending = true
+	return true
 }
 
 // stop ends it, and no outcome is waited for.
@@ -108,6 +113,8 @@ func (w *work) doing(what string) string {
 	switch {
 	case !w.running:
 		return ""
+	case w.ending:
+		return "cancelling"
 	case w.of > 0:
 		return fmt.Sprintf("%s: %d of %d", what, w.done, w.of)
 	case w.text != "":
