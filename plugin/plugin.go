@@ -94,6 +94,10 @@ BackendTLSPolicy says so, and answers 503 if the certificate that a pod serves
 does not pass. This program shows every path from a Gateway to a certificate,
 what each endpoint serves now, which check fails, and what to change.
 
+Without a command, at a terminal, it shows every path in the namespace as it
+changes, on screens with a key for everything else: inspect does the same, and
+takes -A and -f.
+
 It reads a cluster, whatever Gateway implementation runs there. With -f DIR (or
 -f FILE) it reads manifests instead, together with the status that a standalone
 operator keeps in DIR/.backendtls, and contacts no cluster.`,
@@ -118,7 +122,6 @@ operator keeps in DIR/.backendtls, and contacts no cluster.`,
 
 		SuggestionsMinimumDistance: 2,
 		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: options.Program},
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(options.In)
 	root.SetOut(options.Out)
@@ -128,6 +131,7 @@ operator keeps in DIR/.backendtls, and contacts no cluster.`,
 	options.Config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = !slices.Contains(shownFlags, flag.Name) })
 	options.API = command.NewAPI(options, root.PersistentFlags())
+	root.RunE = command.Root(options)
 	// Only a flag that does not exist cannot be completed, and these two do.
 	_ = options.CompleteFlags(root)
 	for _, verb := range verbs() {

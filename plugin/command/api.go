@@ -35,9 +35,9 @@ type API struct {
 	flags *genericclioptions.ConfigFlags
 	given *pflag.FlagSet
 	now   func() time.Time
-	warn  func(format string, args ...any)
 
 	lock    sync.Mutex
+	warn    func(format string, args ...any)
 	config  *rest.Config
 	client  client.Client
 	watcher client.WithWatch
@@ -69,10 +69,31 @@ func (a *API) RESTConfig() (*rest.Config, error) {
 	}
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst, config.UserAgent = requestsPerSecond, requestBurst, userAgent
-	config.WarningHandler = &warnings{say: a.warn}
+	config.WarningHandler = &warnings{say: a.say}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &clockReader{next: next, api: a} })
 	a.config = config
 	return config, nil
+}
+
+// WarnTo has what the API server warns about from now on go elsewhere, until what
+// it returns is called.
+func (a *API) WarnTo(warn func(format string, args ...any)) (restore func()) {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	before := a.warn
+	a.warn = warn
+	return func() {
+		a.lock.Lock()
+		defer a.lock.Unlock()
+		a.warn = before
+	}
+}
+
+func (a *API) say(format string, args ...any) {
+	a.lock.Lock()
+	warn := a.warn
+	a.lock.Unlock()
+	warn(format, args...)
 }
 
 // nowhere says whether the address is the one that clientcmd assumes where

@@ -21,12 +21,14 @@ import (
 type inspectOptions struct {
 	Options
 
-	probe   ProbeFlags
-	output  OutputFlag
-	choose  SelectFlags
-	always  bool
-	never   bool
-	objects []target.Reference
+	probe  ProbeFlags
+	output OutputFlag
+	choose SelectFlags
+	always bool
+	never  bool
+	// readOnly has the screens offer nothing that changes something.
+	readOnly bool
+	objects  []target.Reference
 	// detailed prints sections about each port instead of a table.
 	detailed bool
 }
@@ -39,6 +41,10 @@ func NewInspect(base Options) *cobra.Command {
 		Short: "Show every path to a Service, its policy, and why requests fail",
 		Long: `Show every path Gateway -> route -> Service: the policy that decides, its mode
 and the time left, what is trusted, what each endpoint serves, and why.
+
+At a terminal, without a name and without -o, -w or -l, screens show it as it
+changes, and fetch, verify, pin, unpin and skip-verify are a key away (? lists
+them). -o table prints the table there too.
 
 Named objects are shown in sections, and their endpoints are asked for their
 certificates once (--no-probe does not). Without a name, a table of the paths
@@ -70,6 +76,11 @@ the objects as they are now follows where it differs.
 			if err := o.validate(args); err != nil {
 				return err
 			}
+			if o.wantsScreens(args, cmd.Flags()) {
+				return o.screens(cmd.Context(), screens{
+					all: o.choose.AllNamespaces, readOnly: o.readOnly, via: o.probe.Via, timeout: o.probe.Timeout,
+				})
+			}
 			return o.run(cmd.Context())
 		},
 	}
@@ -79,6 +90,7 @@ the objects as they are now follows where it differs.
 	o.probe.AddTo(cmd)
 	cmd.Flags().BoolVar(&o.always, "probe", false, "Ask the endpoints of lists too")
 	cmd.Flags().BoolVar(&o.never, "no-probe", false, "Do not ask the endpoints of named objects")
+	cmd.Flags().BoolVar(&o.readOnly, "read-only", false, "Offer nothing on the screens that changes something")
 	return cmd
 }
 

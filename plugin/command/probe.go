@@ -25,6 +25,9 @@ const (
 	ViaPortForward = "port-forward"
 )
 
+// defaultProbeTimeout is how long one endpoint may take to answer.
+const defaultProbeTimeout = 5 * time.Second
+
 // ProbeFlags say how endpoints are asked for their certificates.
 type ProbeFlags struct {
 	// Timeout bounds one endpoint.
@@ -40,7 +43,7 @@ type ProbeFlags struct {
 // AddTo adds the flags.
 func (f *ProbeFlags) AddTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.DurationVar(&f.Timeout, "probe-timeout", 5*time.Second, "How long one endpoint may take to answer")
+	flags.DurationVar(&f.Timeout, "probe-timeout", defaultProbeTimeout, "How long one endpoint may take to answer")
 	flags.StringVar(&f.SNI, "sni", "",
 		"Server name to send to endpoints (default: the policy's hostname, else NAME.NAMESPACE.svc)")
 	flags.StringVar(&f.Via, "via", "", "How endpoints are reached: port-forward asks their pods through the API "+

@@ -9,6 +9,7 @@ import (
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/tunnel"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
 // Fetch asks the endpoints of a port for what they serve, and those of every other
@@ -73,12 +74,10 @@ func (s *Session) ask(ctx context.Context, about cliv1alpha1.PortReference, prog
 	}
 	port, found := world.Port(keyOf(about))
 	if !found {
-		return a, fmt.Errorf("svc/%s:%d is not in namespace %s any more", about.Name, about.Port, about.Namespace)
+		return a, fmt.Errorf("svc/%s:%d is not in namespace %s any more",
+			untrusted.Text(about.Name), about.Port, untrusted.Text(about.Namespace))
 	}
 	a.world, a.port, a.ports = world, port, subjectOf(world, []collect.Port{port}).ports
-	if len(port.Endpoints) == 0 {
-		return a, fmt.Errorf("svc/%s:%d has no ready endpoint in its EndpointSlices", about.Name, about.Port)
-	}
 	var err error
 	a.observed, _, err = s.observe(ctx, a.ports, ServerName, progress)
 	a.partial = err != nil

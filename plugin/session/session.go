@@ -71,11 +71,16 @@ type Session struct {
 	fetched map[collect.PortKey]Fetched
 	// lacking are the rights that the person is known to lack.
 	lacking map[right]bool
+	// said are warnings; noticed gets a value when there is another one.
+	said    []string
+	noticed chan struct{}
 }
 
 // New is a Session. Nothing is read yet.
 func New(config Config) *Session {
-	return &Session{config: config, fetched: map[collect.PortKey]Fetched{}, lacking: map[right]bool{}}
+	return &Session{
+		config: config, fetched: map[collect.PortKey]Fetched{}, lacking: map[right]bool{}, noticed: make(chan struct{}, 1),
+	}
 }
 
 // readTimeout bounds everything that is read of a cluster, where

@@ -95,7 +95,7 @@ func (s *Session) look(ctx context.Context, from origin, last Sight) Sight {
 	if sight.World != nil {
 		sight.Warnings = append(sight.Warnings, sight.World.Warnings...)
 	}
-	sight.Warnings = append(sight.Warnings, from.warnings()...)
+	sight.Warnings = append(append(sight.Warnings, from.warnings()...), s.notices()...)
 	return sight
 }
 
@@ -111,6 +111,8 @@ func (s *Session) await(ctx context.Context, from origin, last Sight, atLeast ti
 		case <-ctx.Done():
 			return false
 		case <-from.changes():
+			waiting = false
+		case <-s.noticed:
 			waiting = false
 		case <-deadline.C:
 			waiting = s.until(last) > 0

@@ -1,0 +1,124 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/printers"
+	"k8s.io/client-go/rest"
+
+	"github.com/backendtls/backendtls/plugin/session"
+	"github.com/backendtls/backendtls/plugin/tui"
+)
+
+// textFlags are those of inspect that only text knows: whoever gives one of them
+// does not get the screens.
+var textFlags = []string{"output", "watch", "selector", "probe", "no-probe", "sni", "address"}
+
+// wantsScreens says whether a command line means the screens and not text: it
+// names nothing and no form of output, and a person is there to look at them. It
+// is decided here and nowhere else.
+func (o *Options) wantsScreens(args []string, flags *pflag.FlagSet) bool {
+	for _, name := range textFlags {
+		if flags.Changed(name) {
+			return false
+		}
+	}
+	return len(args) == 0 && printers.IsTerminal(o.In) && printers.IsTerminal(o.Out) && os.Getenv("TERM") != "dumb"
+}
+
+// Root is what the program does without a verb: the screens at a terminal, else
+// the help.
+func Root(base Options) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if !base.wantsScreens(args, cmd.Flags()) {
+			return cmd.Help()
+		}
+		return base.screens(cmd.Context(), screens{timeout: defaultProbeTimeout})
+	}
+}
+
+// screens are how the screens are begun.
+type screens struct {
+	all, readOnly bool
+	via           string
+	timeout       time.Duration
+}
+
+// screens shows them until the person leaves.
+func (o *Options) screens(ctx context.Context, how screens) error {
+	sitting := session.New(session.Config{
+		Filename: o.Filename, State: o.State, Cluster: o.API, Program: o.Program, ReadOnly: how.readOnly,
+		Now: o.Now, Dial: o.Dial, Lookup: o.Lookup, ProbeTimeout: how.timeout, Via: o.via(how.via),
+	})
+	source := o.Filename
+	if o.Filename == "" {
+		if err := o.connect(ctx); err != nil {
+			return err
+		}
+		source = o.API.Name()
+		restore := o.API.WarnTo(func(format string, args ...any) { sitting.Notice(fmt.Sprintf(format, args...)) })
+		defer restore()
+	}
+	err := tui.Run(ctx, tui.Config{
+		Service: sitting, Scope: session.Scope{Namespace: o.Namespace(), All: how.all}, ReadOnly: how.readOnly,
+		Source: source, Program: o.Program, In: o.In, Out: o.Out, Now: o.Now,
+		Color: printers.AllowsColorOutput(o.Out), Environ: os.Environ(),
+	})
+	if errors.Is(err, context.Canceled) {
+		return &Exit{Code: Interrupted}
+	}
+	return err
+}
+
+// via is how endpoints are reached, where the flag does not say it.
+func (o *Options) via(chosen string) string {
+	switch {
+	case chosen != "":
+		return chosen
+	case o.Filename != "":
+		return ViaDirect
+	default:
+		return ViaPortForward
+	}
+}
+
+// connect has whatever asks for credentials ask for them while the terminal is
+// still theirs: afterwards the keys belong to the screens. An API server that
+// does not answer is no reason not to begin: the screens say that.
+func (o *Options) connect(ctx context.Context) error {
+	config, err := o.API.RESTConfig()
+	if err != nil || config.ExecProvider == nil {
+		return err
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("version").String(), http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if _, network := errors.AsType[*net.OpError](err); err != nil && !network {
+		return fmt.Errorf("cannot reach %s: %w", o.API.Name(), err)
+	}
+	if err == nil {
+		_ = response.Body.Close()
+	}
+	// The object is the one that the credentials' keeper looks at from now on.
+	config.ExecProvider.StdinUnavailable = true
+	config.ExecProvider.StdinUnavailableMessage = "the screens have it; begin them anew to be asked"
+	return nil
+}
