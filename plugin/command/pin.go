@@ -2,14 +2,17 @@ package command
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 
-	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/pin"
 	"github.com/backendtls/backendtls/plugin/edit"
+	"github.com/backendtls/backendtls/plugin/session"
 	"github.com/backendtls/backendtls/plugin/target"
 )
 
@@ -27,10 +30,7 @@ type pinOptions struct {
 }
 
 // CreateFlags say what a created policy is like.
-type CreateFlags struct {
-	// PolicyName is its name, Hostname its spec.validation.hostname.
-	PolicyName, Hostname string
-}
+type CreateFlags struct{ session.Naming }
 
 // AddTo adds the flags; otherwise says what the hostname is without one.
 func (f *CreateFlags) AddTo(cmd *cobra.Command, otherwise string) {
@@ -126,134 +126,33 @@ func (o *pinOptions) run(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	s, err := o.subject(ctx, arg)
+	d, reference, err := o.drafter(ctx, arg, &o.write, &o.probe)
 	if err != nil {
 		return err
 	}
-	if err := o.admit(s); err != nil {
-		return err
-	}
-	seen, d, err := o.start(ctx, s)
+	draft, err := d.Pin(ctx, reference, session.PinRequest{
+		Naming: o.create.Naming, Form: edit.Form(o.form), Next: next, ServerName: o.probe.SNI,
+		AllTargets: o.write.AllTargets, AllowUnattached: o.allowUnattached,
+	})
 	if err != nil {
+		return o.above(err)
+	}
+	if err := o.show(draft); err != nil {
 		return err
 	}
-	request := edit.Request{
-		Form: o.kind(), Live: seen.live, Next: next, Current: s.current(), Now: s.world.Snapshot.Now,
-	}
-	if o.kind() == edit.FormLeaf || o.kind() == edit.FormCA {
-		if request.ConfigMap, err = o.bundle(ctx, s, d); err != nil {
+	if draft.Changes() {
+		if err := o.confirm(ctx, draft); err != nil {
 			return err
 		}
 	}
-	pinning, err := edit.Pin(d.policy, request)
-	if err != nil {
-		return err
-	}
-	d.edit, d.configMap = pinning.Edit, pinning.ConfigMap
-	if err := o.preview(ctx, d, &o.write); err != nil {
-		return err
-	}
-	faults, err := d.judge()
-	if err != nil {
-		return err
-	}
-	if err := o.show(s, d, seen, pinning, faults); err != nil {
-		return err
-	}
-	if d.changes() {
-		if err := o.confirm(ctx, d, pinning.KeyChange); err != nil {
-			return err
-		}
-	}
-	return o.commit(ctx, d, &o.write, "pinned")
-}
-
-func (o *pinOptions) kind() edit.Form { return edit.Form(o.form) }
-
-// admit refuses before any endpoint is asked.
-func (o *pinOptions) admit(s *subject) error {
-	checks := []func() error{
-		func() error { return o.create.check(s) },
-		s.readable,
-		s.counted,
-		func() error { return s.single(&o.Options, o.write.AllTargets) },
-	}
-	if o.kind() != edit.FormCA {
-		checks = append(checks, s.charted, func() error { return s.attached(o.allowUnattached, o.portable(s)) })
-	}
-	for _, check := range checks {
-		if err := check(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// start asks the endpoints, and drafts the change of the policy that decides,
-// or a new one.
-func (o *pinOptions) start(ctx context.Context, s *subject) (*answers, *draft, error) {
-	probe := o.probe
-	if probe.SNI == "" {
-		probe.SNI = o.create.Hostname
-	}
-	seen, err := o.fetch(ctx, &probe, s.ports)
-	if err != nil {
-		return nil, nil, err
-	}
-	create := edit.Create{
-		Name: o.create.PolicyName, Hostname: o.create.Hostname, Live: seen.live, WellKnown: edit.PinnedOnly,
-	}
-	if o.kind() == edit.FormCA {
-		create.WellKnown = ""
-	}
-	d, err := s.draft(create)
-	if err != nil || !d.created || o.probe.SNI != "" {
-		return seen, d, err
-	}
-	// Envoy will send the hostname of the policy: what counts is what the
-	// endpoints serve for that name.
-	if probe.SNI = string(d.policy.Spec.Validation.Hostname); probe.SNI != seen.serverName(s.port) {
-		seen, err = o.fetch(ctx, &probe, s.ports)
-	}
-	return seen, d, err
-}
-
-// current is what the policy pins now.
-func (s *subject) current() edit.Current {
-	if s.policy == nil {
-		return edit.Current{}
-	}
-	for _, port := range s.ports {
-		if decision := port.Strict.Policy; decision != nil && decision.Written != nil {
-			return edit.CurrentOf(s.policy, decision.Written.Leaves, false)
-		}
-	}
-	return edit.CurrentOf(s.policy, nil, true)
-}
-
-// bundle is the live ConfigMap of the name that the draft may write, nil if there
-// is none. Of a cluster the World holds only those that something refers to.
-func (o *pinOptions) bundle(ctx context.Context, s *subject, d *draft) (*corev1.ConfigMap, error) {
-	if !s.world.Live() {
-		return s.configMap(d)
-	}
-	return o.liveConfigMap(ctx, gwapi.KeyOf(gwapi.KindConfigMap, d.policy.Namespace, edit.ConfigMapName(d.policy.Name)))
-}
-
-// configMap is the ConfigMap of the name that the draft may write, as far as the
-// World has it; nil if there is none.
-func (s *subject) configMap(d *draft) (*corev1.ConfigMap, error) {
-	key := gwapi.KeyOf(gwapi.KindConfigMap, d.policy.Namespace, edit.ConfigMapName(d.policy.Name))
-	if fault, broken := s.world.Snapshot.Faults[key]; broken {
-		return nil, fmt.Errorf("configmap/%s cannot be changed before it is repaired: %s", key.Name, fault)
-	}
-	live, _ := s.world.Snapshot.ConfigMaps.Get(key.NamespacedName())
-	return live, nil
+	return o.commit(ctx, draft, &o.write)
 }
 
 // confirm asks. A key change wants the name typed, or --replace; --yes alone
 // is too easily said.
-func (o *pinOptions) confirm(ctx context.Context, d *draft, keyChange bool) error {
+func (o *pinOptions) confirm(ctx context.Context, draft *session.Plan) error {
+	ask := draft.Confirmation()
+	keyChange := ask.Type != ""
 	switch {
 	case keyChange && !o.replace && (!o.write.writes() || o.write.Yes || !o.interactive()):
 		return errors.New("nothing was written: this is a key change, no endpoint serves what is pinned; " +
@@ -261,8 +160,39 @@ func (o *pinOptions) confirm(ctx context.Context, d *draft, keyChange bool) erro
 	case !o.write.writes():
 		return nil
 	case keyChange && !o.replace:
-		return o.askName(ctx, d.policy.Name)
+		return o.askName(ctx, ask.Type)
 	default:
-		return o.ask(ctx, "Write "+d.medium.written()+"?", o.write.Yes)
+		return o.ask(ctx, ask.Question, o.write.Yes)
 	}
+}
+
+// readNext reads the files of --and-next.
+func readNext(paths []string) ([]edit.Next, error) {
+	var next []edit.Next
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("--and-next: %w", err)
+		}
+		key, err := pin.OfPEM(pin.SPKI, content)
+		if err != nil {
+			return nil, fmt.Errorf("--and-next %s: %w", path, err)
+		}
+		next = append(next, edit.Next{Key: key, Certificate: certificateOf(content)})
+	}
+	return next, nil
+}
+
+// certificateOf is the certificate in a PEM file, nil where it holds a key or
+// a request.
+func certificateOf(content []byte) *x509.Certificate {
+	block, _ := pem.Decode(content)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil
+	}
+	return certificate
 }

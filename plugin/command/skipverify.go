@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/backendtls/backendtls/internal/model"
-	"github.com/backendtls/backendtls/plugin/edit"
+	"github.com/backendtls/backendtls/plugin/session"
 )
 
 // NewSkipVerify is `skip-verify`.
@@ -55,13 +53,6 @@ type skipOptions struct {
 	reason          string
 	only            string
 	allowUnattached bool
-}
-
-// onlyModes are the values of --only.
-var onlyModes = map[string]model.Mode{
-	"":       model.InsecureSkipVerification,
-	"expiry": model.InsecureAllowExpired,
-	"name":   model.InsecureSkipOnlySANVerification,
 }
 
 func newSkipVerifyOn(base Options) *cobra.Command {
@@ -109,97 +100,40 @@ Rights, beside those of inspect:
 }
 
 func (o *skipOptions) on(ctx context.Context, arg string) error {
-	mode, known := onlyModes[o.only]
-	if !known {
-		return fmt.Errorf("--only is %q: want expiry or name", o.only)
+	mode, err := session.ModeOf(o.only)
+	if err != nil {
+		return err
 	}
-	if o.duration == 0 {
-		return errors.New("--for is missing: say how long, such as --for 2h")
+	if err := session.CheckFor(o.duration); err != nil {
+		return err
 	}
 	o.roots = true
-	s, err := o.subject(ctx, arg)
+	d, reference, err := o.drafter(ctx, arg, &o.write, &ProbeFlags{})
 	if err != nil {
 		return err
 	}
-	request := edit.SkipVerify{Mode: mode, Since: s.world.Snapshot.Now, For: o.duration, Reason: o.reason}
-	if s.world.Live() {
-		if request.Since, err = o.serverTime(ctx); err != nil {
-			return err
-		}
-	}
-	d, err := o.draftOn(ctx, s, request)
-	if err != nil {
-		return err
-	}
-	shown := o.change(d)
-	if err := showChanges(shown, d); err != nil {
-		return err
-	}
-	until := request.Until().Format(time.RFC3339)
-	shown.Say("%s It ends by itself at %s; `skip-verify off` ends it before.", weakens(mode), until)
-	if d.created {
-		shown.Say("After that the endpoints need certificates of a public CA for %s: pin what they serve, or name their CA.",
-			d.policy.Spec.Validation.Hostname)
-	}
-	if err := shown.Print(o.ErrOut); err != nil {
-		return err
-	}
-	if err := o.confirmOn(ctx, d); err != nil {
-		return err
-	}
-	return o.commit(ctx, d, &o.write, fmt.Sprintf("asks for %s until %s", mode, until))
-}
-
-// draftOn refuses whatever is not allowed, and drafts the change.
-func (o *skipOptions) draftOn(ctx context.Context, s *subject, request edit.SkipVerify) (*draft, error) {
-	for _, check := range []func() error{
-		func() error { return o.create.check(s) },
-		s.readable,
-		s.charted,
-		func() error { return s.single(&o.Options, o.write.AllTargets) },
-		func() error { return s.attached(o.allowUnattached, o.portable(s)) },
-	} {
-		if err := check(); err != nil {
-			return nil, err
-		}
-	}
-	// The hostname is not taken from what is served, as pin does: with the
-	// system's roots it would vouch, once the mode is over, for whoever answered
-	// while nobody looked.
-	d, err := s.draft(edit.Create{
-		Name: o.create.PolicyName, Hostname: o.create.Hostname,
-		WellKnown: gatewayv1.WellKnownCACertificatesSystem,
+	draft, err := d.SkipOn(ctx, reference, session.SkipRequest{
+		Naming: o.create.Naming, Mode: mode, For: o.duration, Reason: o.reason,
+		AllTargets: o.write.AllTargets, AllowUnattached: o.allowUnattached,
 	})
 	if err != nil {
-		return nil, err
+		return o.above(err)
 	}
-	if d.edit, err = request.On(); err != nil {
-		return nil, err
+	if err := o.show(draft); err != nil {
+		return err
 	}
-	if err := o.preview(ctx, d, &o.write); err != nil {
-		return nil, err
+	if err := o.confirmOn(ctx, draft); err != nil {
+		return err
 	}
-	return d, d.allowed(request.Mode)
+	return o.commit(ctx, draft, &o.write)
 }
 
-// weakens says what a mode means.
-func weakens(mode model.Mode) string {
-	switch mode {
-	case model.InsecureAllowExpired:
-		return "Certificates are accepted whatever their dates, also those of their issuers."
-	case model.InsecureSkipOnlySANVerification:
-		return "Any certificate of the trusted CA is accepted, whatever name it carries."
-	default:
-		return "Any certificate is accepted: anybody on the path can read and change what is sent."
-	}
-}
-
-func (o *skipOptions) confirmOn(ctx context.Context, d *draft) error {
+func (o *skipOptions) confirmOn(ctx context.Context, draft *session.Plan) error {
 	switch {
 	case !o.write.writes() || o.write.Yes:
 		return nil
 	case o.interactive():
-		return o.askName(ctx, d.policy.Name)
+		return o.askName(ctx, draft.Confirmation().Type)
 	default:
 		return errors.New("nothing was written: there is no terminal to confirm on; add --yes")
 	}

@@ -45,10 +45,10 @@ func TestPinsAreExactlyWhatIsServedAndNext(t *testing.T) {
 			edit.Request{Form: edit.FormSPKI, Live: live(a)},
 			map[string]string{edit.OptionPins: joined(key(a))},
 		},
-		"keys, and the next one": {
+		"keys, and behind them the next one": {
 			policy(t, withSystem),
 			edit.Request{Form: edit.FormSPKI, Live: live(a), Next: []edit.Next{keyNext, keyNext}},
-			map[string]string{edit.OptionPins: joined(key(a), key(next)), edit.OptionPinsOnly: "true"},
+			map[string]string{edit.OptionPins: joined(key(a)) + " " + joined(key(next)), edit.OptionPinsOnly: "true"},
 		},
 		"keys, in place of others and of certificates, nothing else": {
 			policy(t, withCA, edit.OptionPins+": "+key(c).String(), edit.OptionPinsOnly+`: "true"`,
@@ -62,7 +62,7 @@ func TestPinsAreExactlyWhatIsServedAndNext(t *testing.T) {
 		"certificates": {
 			policy(t, withCA),
 			edit.Request{Form: edit.FormCertificate, Live: live(a), Next: []edit.Next{certificateNext}},
-			map[string]string{edit.OptionPins: joined(certificate(a), certificate(next)), edit.OptionPinsOnly: "true"},
+			map[string]string{edit.OptionPins: joined(certificate(a)) + " " + joined(certificate(next)), edit.OptionPinsOnly: "true"},
 		},
 		"pins-only where PinnedOnly says it": {
 			policy(t, pinnedOnly, edit.OptionPinsOnly+`: "true"`, edit.OptionPins+": "+key(c).String()),

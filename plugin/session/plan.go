@@ -115,6 +115,9 @@ func (p *Plan) Changes() bool { return p.medium.changes() }
 // their namespace.
 func (p *Plan) Written() string { return p.medium.written() }
 
+// Done is what to say of the policy after Commit: "pinned".
+func (p *Plan) Done() string { return p.done }
+
 // Confirmation is what has to be answered before Commit.
 func (p *Plan) Confirmation() Confirmation { return p.confirmation }
 
