@@ -38,7 +38,7 @@ func (s *applying) update(msg tea.Msg) tea.Cmd {
 	case done.err != nil:
 		return s.flow.refuse(done.err, "out of this", s.flow.leave)
 	default:
-		s.flow.written = true
+		s.flow.unseen = true
 		return s.flow.acknowledge(s.draft)
 	}
 }
@@ -103,11 +103,12 @@ func (s *acknowledging) update(msg tea.Msg) tea.Cmd {
 	out := outcome{draft: s.draft, standings: done.value, fault: done.err}
 	return run(f, "Applied. Asking the endpoints of "+f.service()+" for the new verdicts",
 		func() tea.Cmd { return f.conclude(out) },
-		func(ctx context.Context, progress session.Progress) (session.Probed, error) {
-			return f.desk.service.Verify(ctx, f.port, progress)
-		},
+		f.desk.verify(f.port),
 		func(probed session.Probed, err error) tea.Cmd {
-			out.probed, out.unprobed = &probed, err
+			if out.probed, out.unprobed = &probed, err; err == nil {
+				f.desk.keep(probed)
+				f.unseen = false
+			}
 			return f.conclude(out)
 		})
 }

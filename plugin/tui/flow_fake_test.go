@@ -2,11 +2,15 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/x/ansi"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
@@ -122,4 +126,27 @@ func flowing(
 	d := drive(t, service, width, height)
 	d.run(d.app.insert(1, open(d.app.desk, port("api"))))
 	return d
+}
+
+// pictured compares what the screen on top shows, without the frame around it,
+// with testdata/NAME.txt. UPDATE_GOLDEN=1 writes the file.
+func (d *driver) pictured(name string) {
+	d.t.Helper()
+	const around = 2
+	d.fits(d.width, d.height-around)
+	lines := strings.Split(ansi.Strip(d.app.top().View(d.width, d.height-around)), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	shown := strings.Join(lines, "\n") + "\n"
+	file := filepath.Join("testdata", filepath.FromSlash(name)+".txt")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(shown), 0o644)); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || shown != string(want) {
+		d.t.Errorf("%s (UPDATE_GOLDEN=1 writes it): got\n%s\nwant\n%s", file, shown, want)
+	}
 }

@@ -17,11 +17,11 @@ import (
 
 // keyChoice is the step in which one says which of the keys to pin, and how.
 type keyChoice struct {
-	flow   *pinning
-	cursor int
+	rows
+
+	flow *pinning
 	// empty says that Enter was pressed with nothing chosen.
 	empty bool
-	text  pane
 }
 
 var (
@@ -33,7 +33,6 @@ var (
 
 func (s *keyChoice) update(msg tea.Msg) tea.Cmd {
 	p := s.flow
-	last := len(p.keys) - 1
 	switch {
 	case pressed(msg, keyBack):
 		return p.leave()
@@ -45,18 +44,12 @@ func (s *keyChoice) update(msg tea.Msg) tea.Cmd {
 		p.form = neighbor(p.form, 1)
 	case pressed(msg, keyFormBack):
 		p.form = neighbor(p.form, len(edit.Forms)-1)
-	case pressed(msg, keyUp):
-		s.cursor = max(s.cursor-1, 0)
-	case pressed(msg, keyDown):
-		s.cursor = min(s.cursor+1, last)
-	case pressed(msg, keyHome, keyPageUp):
-		s.cursor = 0
-	case pressed(msg, keyEnd, keyPageDown):
-		s.cursor = last
 	case pressed(msg, keyGoOn):
 		if s.empty = len(p.chosen()) == 0; !s.empty {
 			return p.draft()
 		}
+	default:
+		s.move(msg, len(p.keys))
 	}
 	return nil
 }
@@ -76,11 +69,11 @@ func (s *keyChoice) view(width, height int) string {
 		first := len(text)
 		text = append(text, s.item(i, width)...)
 		if i == s.cursor {
-			s.text.reveal(first, len(text)-1, height-len(s.bottom(width, height)))
+			s.reveal(first, len(text)-1, height-len(s.bottom(width, height)))
 		}
 	}
 	text = append(text, s.others(width)...)
-	return stacked(&s.text, s.top(width), text, s.bottom(width, height), width, height)
+	return stacked(&s.pane, s.top(width), text, s.bottom(width, height), width, height)
 }
 
 func (s *keyChoice) top(width int) []string {

@@ -58,14 +58,46 @@ var (
 // endOfText is an offset behind every text.
 const endOfText = 1 << 30
 
-// reveal moves the text so that the lines from..to are seen, the first of them
-// in any case.
-func (p *pane) reveal(from, to, height int) {
-	height = max(height-1, 1)
-	if to >= p.offset+height {
-		p.offset = to - height + 1
+// rows is a pane of rows, of which the cursor is at one.
+type rows struct {
+	pane   pane
+	cursor int
+	// follow says that the cursor has moved: its row is then brought into view.
+	follow bool
+}
+
+// move answers to the keys that move the cursor, and, where it is at an end or a
+// whole page is meant, the text.
+func (r *rows) move(msg tea.Msg, count int) bool {
+	before := r.cursor
+	switch {
+	case pressed(msg, keyUp) && r.cursor > 0:
+		r.cursor--
+	case pressed(msg, keyDown) && r.cursor < count-1:
+		r.cursor++
+	case !r.pane.scroll(msg, false):
+		return false
+	case pressed(msg, keyHome):
+		r.cursor = 0
+	case pressed(msg, keyEnd):
+		r.cursor = max(count-1, 0)
 	}
-	p.offset = min(p.offset, from)
+	r.follow = r.cursor != before && !pressed(msg, keyHome, keyEnd)
+	return true
+}
+
+// reveal brings the row of the cursor, which is the lines first..last, into view
+// once after the cursor has moved; its first line in any case.
+func (r *rows) reveal(first, last, height int) {
+	if !r.follow {
+		return
+	}
+	r.follow = false
+	height = max(height-1, 1)
+	if last >= r.pane.offset+height {
+		r.pane.offset = last - height + 1
+	}
+	r.pane.offset = min(r.pane.offset, first)
 }
 
 // view is at most height lines of the text. Where there is more, the last line
@@ -121,6 +153,10 @@ func broken(line, indent string, width int) []string {
 			part, used = part+" "+word, used+1+length
 			continue
 		}
+		if room := width - used - 1; used > 0 && length > width && room >= leastPiece {
+			part += " " + ansi.Truncate(word, room, "")
+			word = ansi.TruncateLeft(word, room, "")
+		}
 		if used > 0 {
 			lines = append(lines, part)
 		}
@@ -133,6 +169,10 @@ func broken(line, indent string, width int) []string {
 	}
 	return append(lines, part)
 }
+
+// leastPiece is how much of a word that has to be broken is worth a place behind
+// what stands before it.
+const leastPiece = 8
 
 // styled breaks a text into lines that fit, each in the style.
 func styled(style lipgloss.Style, text string, width int) []string {

@@ -22,21 +22,21 @@ func TestPinFromTheFirstQuestionToTheVerdicts(t *testing.T) {
 	}
 	d := flowing(t, service, 80, 24, newPin)
 	d.until("2 keys served")
-	d.golden("pin/choice")
+	d.pictured("pin/choice")
 	d.press("tab")
-	d.golden("pin/choice-certificate")
+	d.pictured("pin/choice-certificate")
 	d.press("down", "space")
-	d.golden("pin/choice-without-one")
+	d.pictured("pin/choice-without-one")
 	d.press("enter")
 	d.until("Write btlspolicy/api?")
-	d.golden("pin/review")
+	d.pictured("pin/review")
 	d.press("enter", "x", "Y")
 	if draft.committed != 0 {
 		t.Error("another key than y wrote the change")
 	}
 	d.press("y")
 	d.until("VERDICTS NOW", "Passes")
-	d.golden("pin/done")
+	d.pictured("pin/done")
 	if draft.committed != 1 {
 		t.Errorf("the change was made %d times", draft.committed)
 	}

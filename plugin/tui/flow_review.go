@@ -157,15 +157,13 @@ func (s *review) question(width int) []string {
 	}
 	var lines []string
 	if s.ask.Why != "" {
-		lines = append(lines, prose(look.bad.Render(s.ask.Why), width)...)
+		lines = append(lines, styled(look.bad, stated(s.ask.Why), width)...)
 	}
 	lines = append(lines, prose("Type "+look.title.Render(s.ask.Type)+" to write it; Esc goes back.", width)...)
-	lines = append(lines, s.name.view(width, look.cursor, true))
 	if s.wrong {
-		lines = append(lines[:len(lines)-1],
-			look.bad.Render("This is not the name, nothing was written."), lines[len(lines)-1])
+		lines = append(lines, styled(look.bad, "This is not the name, nothing was written.", width)...)
 	}
-	return append([]string{""}, lines...)
+	return append(append([]string{""}, lines...), s.name.view(width, look.cursor, true))
 }
 
 // stated begins with a capital letter and ends with a full stop.

@@ -17,9 +17,8 @@ import (
 // which will be, and which can go.
 type rotating struct {
 	pinned
+	rows
 
-	cursor int
-	text   pane
 	// note answers a key that did nothing.
 	note string
 }
@@ -43,25 +42,18 @@ var (
 )
 
 func (r *rotating) update(msg tea.Msg) tea.Cmd {
-	last := max(len(r.pins)-1, 0)
 	if _, isKey := msg.(tea.KeyPressMsg); isKey {
 		r.note = ""
 	}
 	switch {
 	case pressed(msg, keyBack):
 		return r.leave()
-	case pressed(msg, keyUp):
-		r.cursor = max(r.cursor-1, 0)
-	case pressed(msg, keyDown):
-		r.cursor = min(r.cursor+1, last)
-	case pressed(msg, keyHome, keyPageUp):
-		r.cursor = 0
-	case pressed(msg, keyEnd, keyPageDown):
-		r.cursor = last
 	case pressed(msg, keyAskAgain):
 		return r.start()
 	case pressed(msg, keyDrop) && len(r.pins) > 0:
 		return r.drop(r.pins[r.cursor])
+	default:
+		r.move(msg, len(r.pins))
 	}
 	return nil
 }
@@ -100,13 +92,13 @@ func (r *rotating) view(width, height int) string {
 		first := len(text)
 		text = append(text, r.item(pin, "", i == r.cursor, width)...)
 		if i == r.cursor {
-			r.text.reveal(first, len(text)-1, height-len(top)-len(bottom))
+			r.reveal(first, len(text)-1, height-len(top)-len(bottom))
 		}
 	}
 	if len(r.pins) == 0 {
 		text = prose("The policy pins nothing.", width)
 	}
-	return stacked(&r.text, top, append(text, r.doubt(width)...), bottom, width, height)
+	return stacked(&r.pane, top, append(text, r.doubt(width)...), bottom, width, height)
 }
 
 // tally counts the states.

@@ -64,7 +64,7 @@ func TestSkipVerifyFromWhatIsAllowedToTheVerdicts(t *testing.T) {
 		gateway("web", 4*time.Hour, true, skipAll, skipDates), gateway("internal", 0, false, skipAll, skipDates, skipNames))
 	d := flowing(t, service, 80, 24, newSkip)
 	d.until("What the Gateways that lead to svc/api:443 allow")
-	d.golden("skip/form")
+	d.pictured("skip/form")
 	d.press("right")
 	d.shows("[everything]", "anybody on the path can read")
 	d.press("enter", "right", "right", "enter")
@@ -72,10 +72,10 @@ func TestSkipVerifyFromWhatIsAllowedToTheVerdicts(t *testing.T) {
 	d.press("enter")
 	d.shows("a reason is needed")
 	d.press("incident 4711, quietly")
-	d.golden("skip/form-filled")
+	d.pictured("skip/form-filled")
 	d.press("enter")
 	d.until("Type api to write it")
-	d.golden("skip/review")
+	d.pictured("skip/review")
 	if d.press("ap", "enter"); draft.committed != 0 {
 		t.Fatal("half of the name wrote the change")
 	}
@@ -132,7 +132,7 @@ func TestWhereNothingIsAllowedNothingCanBeAskedFor(t *testing.T) {
 			service, asked := skips(skipDraft(), allowances...)
 			d := flowing(t, service, 80, 24, newSkip)
 			d.until("Nothing can be skipped")
-			d.golden("skip/nothing-" + strings.ReplaceAll(name, " ", "-"))
+			d.pictured("skip/nothing-" + strings.ReplaceAll(name, " ", "-"))
 			d.press("enter", "tab", "right", "x", "down", "enter")
 			if len(*asked) != 0 {
 				t.Errorf("asked for %+v", *asked)
@@ -151,7 +151,7 @@ func TestWhileAModeIsOnItsEndIsOfferedFirst(t *testing.T) {
 	service.skipOff = func(context.Context, cliv1alpha1.PortReference) (session.Draft, error) { return draft, nil }
 	d := flowing(t, service, 80, 24, newSkip)
 	d.until("01:00:00 left)")
-	d.golden("skip/mode-on")
+	d.pictured("skip/mode-on")
 	d.press("down", "enter")
 	d.shows("What the Gateways")
 	d.press("esc", "enter")

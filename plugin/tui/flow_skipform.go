@@ -14,10 +14,10 @@ import (
 // skipForm is the step in which one says what to skip, for how long and why,
 // under the table of what each Gateway allows.
 type skipForm struct {
+	rows
+
 	flow  *skipping
-	field int
 	fault string
-	text  pane
 }
 
 // The fields of the form, from top to bottom.
@@ -38,21 +38,25 @@ func (s *skipForm) update(msg tea.Msg) tea.Cmd {
 	w := &s.flow.wish
 	if _, isKey := msg.(tea.KeyPressMsg); isKey {
 		s.fault = ""
+		s.follow = true
 	}
 	switch {
 	case pressed(msg, keyBack):
 		return s.flow.back()
 	case len(w.kinds) == 0:
-		s.text.scroll(msg, false)
+		s.pane.scroll(msg, false)
+	case pressed(msg, onlyPageUp, onlyPageDown):
+		s.pane.scroll(msg, true)
+		s.follow = false
 	case pressed(msg, keyGoOn):
 		return s.goOn()
 	case pressed(msg, keyNextField):
-		s.field = (s.field + 1) % fields
+		s.cursor = (s.cursor + 1) % fields
 	case pressed(msg, keyLastField):
-		s.field = (s.field + fields - 1) % fields
-	case s.field == fieldReason:
+		s.cursor = (s.cursor + fields - 1) % fields
+	case s.cursor == fieldReason:
 		w.reason.update(msg)
-	case s.field == fieldKind:
+	case s.cursor == fieldKind:
 		w.kind = moved(msg, w.kind, len(w.kinds))
 	default:
 		s.length(msg)
@@ -92,15 +96,15 @@ func moved(msg tea.Msg, choice, of int) int {
 // goOn goes to the next field, and from the last one to the change, if nothing
 // is missing.
 func (s *skipForm) goOn() tea.Cmd {
-	if s.field != fieldReason {
-		if _, _, err := s.flow.wish.fault(); err == nil || s.field == fieldKind {
-			s.field++
+	if s.cursor != fieldReason {
+		if _, _, err := s.flow.wish.fault(); err == nil || s.cursor == fieldKind {
+			s.cursor++
 			return nil
 		}
 	}
 	length, field, err := s.flow.wish.fault()
 	if err != nil {
-		s.field, s.fault = field, err.Error()
+		s.cursor, s.fault = field, err.Error()
 		return nil
 	}
 	return s.flow.on(length)
@@ -114,7 +118,7 @@ func (s *skipForm) view(width, height int) string {
 	w := &f.wish
 	if len(w.kinds) == 0 {
 		bottom := append([]string{""}, prose("Nothing can be skipped. Esc goes back.", width)...)
-		return stacked(&s.text, nil, append(text, s.nothing(width)...), bottom, width, height)
+		return stacked(&s.pane, nil, append(text, s.nothing(width)...), bottom, width, height)
 	}
 	var bottom []string
 	if s.fault != "" {
@@ -124,11 +128,11 @@ func (s *skipForm) view(width, height int) string {
 	for field, lines := range [fields][]string{s.kind(width), s.duration(width), s.reason(width)} {
 		first := len(text)
 		text = append(text, lines...)
-		if field == s.field {
-			s.text.reveal(first, len(text)-1, height-len(bottom))
+		if field == s.cursor {
+			s.reveal(first, len(text)-1, height-len(bottom))
 		}
 	}
-	return stacked(&s.text, nil, text, bottom, width, height)
+	return stacked(&s.pane, nil, text, bottom, width, height)
 }
 
 // nothing says why there is no form.
@@ -149,30 +153,39 @@ func (s *skipForm) table(width int) []string {
 	for _, allowance := range s.flow.allowances {
 		rows = append(rows, s.row(allowance))
 	}
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], ansi.StringWidth(cell))
+	widths, all := make([]int, len(rows[0])), 0
+	for i := range widths {
+		for _, row := range rows {
+			widths[i] = max(widths[i], ansi.StringWidth(row[i])+between)
 		}
+		all += widths[i]
 	}
+	narrow := all-between > width
 	var lines []string
 	for n, row := range rows {
 		text := ""
 		for i, cell := range row {
-			text += cell + strings.Repeat(" ", widths[i]-ansi.StringWidth(cell)+2)
+			text += cell + strings.Repeat(" ", widths[i]-ansi.StringWidth(cell))
 		}
-		text = strings.TrimRight(text, " ")
-		if n == 0 {
-			lines = append(lines, s.flow.desk.theme.faint.Render(text))
+		switch {
+		case n == 0 && narrow:
 			continue
+		case n == 0:
+			lines = append(lines, s.flow.desk.theme.faint.Render(strings.TrimRight(text, " ")))
+			continue
+		case narrow:
+			text = row[0] + "\n  allows " + row[1] + "; longest: " + row[2] + "; reason: " + row[3]
 		}
-		lines = append(lines, prose(text, width)...)
+		lines = append(lines, prose(strings.TrimRight(text, " "), width)...)
 		if rule := s.flow.allowances[n-1].Rule; rule != "" {
 			lines = append(lines, prose("  "+rule, width)...)
 		}
 	}
 	return lines
 }
+
+// between is the gap between two columns.
+const between = 2
 
 func (s *skipForm) row(allowance session.Allowance) []string {
 	name := "gateway/" + allowance.Gateway.Name
@@ -199,7 +212,7 @@ func (s *skipForm) row(allowance session.Allowance) []string {
 // label is the name of a field, with the cursor where it is.
 func (s *skipForm) label(field int, name string) string {
 	look := s.flow.desk.theme
-	if s.field == field {
+	if s.cursor == field {
 		return look.title.Render("> " + name)
 	}
 	return "  " + name
@@ -221,7 +234,7 @@ func (s *skipForm) kind(width int) []string {
 	w := &s.flow.wish
 	var choices []string
 	for i, each := range w.kinds {
-		choices = append(choices, s.choice(each.word, i == w.kind, s.field == fieldKind))
+		choices = append(choices, s.choice(each.word, i == w.kind, s.cursor == fieldKind))
 	}
 	lines := prose(s.label(fieldKind, "Skip   ")+" "+strings.Join(choices, " "), width)
 	return append(lines, styled(s.flow.desk.theme.alarm, inItem+w.kinds[w.kind].means, width)...)
@@ -229,7 +242,7 @@ func (s *skipForm) kind(width int) []string {
 
 func (s *skipForm) duration(width int) []string {
 	w := &s.flow.wish
-	focused := s.field == fieldLength
+	focused := s.cursor == fieldLength
 	var choices []string
 	for i, each := range w.presets {
 		choices = append(choices, s.choice(brief(each), i == w.length, focused))
@@ -249,7 +262,7 @@ func (s *skipForm) reason(width int) []string {
 	if w.reasonNeeded {
 		name = "Reason (needed; shown in status, Events and audits)"
 	}
-	line := inItem + w.reason.view(width-len(inItem), s.flow.desk.theme.cursor, s.field == fieldReason)
+	line := inItem + w.reason.view(width-len(inItem), s.flow.desk.theme.cursor, s.cursor == fieldReason)
 	return append(prose(s.label(fieldReason, name), width), line)
 }
 
@@ -257,7 +270,7 @@ func (s *skipForm) keys() []key.Binding {
 	switch {
 	case len(s.flow.wish.kinds) == 0:
 		return []key.Binding{keyBack}
-	case s.field == fieldReason:
+	case s.cursor == fieldReason:
 		return []key.Binding{keyGoOn, keyNextField, keyBack}
 	default:
 		return []key.Binding{keyChoose, keyGoOn, keyNextField, keyBack}
@@ -267,5 +280,5 @@ func (s *skipForm) keys() []key.Binding {
 // typing is so wherever letters may be text.
 func (s *skipForm) typing() bool {
 	w := &s.flow.wish
-	return len(w.kinds) > 0 && (s.field == fieldReason || s.field == fieldLength)
+	return len(w.kinds) > 0 && (s.cursor == fieldReason || s.cursor == fieldLength)
 }

@@ -54,14 +54,13 @@ func (u *unpinning) draft() tea.Cmd {
 // dropChoice is the step in which one says which pins are to go. Its first row
 // stands for all of them.
 type dropChoice struct {
-	flow   *unpinning
-	cursor int
-	text   pane
+	rows
+
+	flow *unpinning
 }
 
 func (s *dropChoice) update(msg tea.Msg) tea.Cmd {
 	u := s.flow
-	last := len(u.pins)
 	switch {
 	case pressed(msg, keyBack):
 		return u.leave()
@@ -70,16 +69,10 @@ func (s *dropChoice) update(msg tea.Msg) tea.Cmd {
 	case pressed(msg, keySelect):
 		pin := u.pins[s.cursor-1].Pin
 		u.drop[pin] = !u.drop[pin]
-	case pressed(msg, keyUp):
-		s.cursor = max(s.cursor-1, 0)
-	case pressed(msg, keyDown):
-		s.cursor = min(s.cursor+1, last)
-	case pressed(msg, keyHome, keyPageUp):
-		s.cursor = 0
-	case pressed(msg, keyEnd, keyPageDown):
-		s.cursor = last
 	case pressed(msg, keyGoOn):
 		return u.draft()
+	default:
+		s.move(msg, len(u.pins)+1)
 	}
 	return nil
 }
@@ -95,17 +88,17 @@ func (s *dropChoice) view(width, height int) string {
 		style, pointer = look.cursor, "> "
 	}
 	text := styled(style, pointer+radio(all)+"every pin: back to spec.validation", width)
+	if s.cursor == 0 {
+		s.reveal(0, len(text)-1, height-len(top)-len(bottom))
+	}
 	for i, pin := range u.pins {
 		first := len(text)
 		text = append(text, u.item(pin, box(u.drop[pin.Pin]), s.cursor == i+1, width)...)
 		if s.cursor == i+1 {
-			s.text.reveal(first, len(text)-1, height-len(top)-len(bottom))
+			s.reveal(first, len(text)-1, height-len(top)-len(bottom))
 		}
 	}
-	if s.cursor == 0 {
-		s.text.offset = 0
-	}
-	return stacked(&s.text, top, append(text, u.doubt(width)...), bottom, width, height)
+	return stacked(&s.pane, top, append(text, u.doubt(width)...), bottom, width, height)
 }
 
 // consequence says what Enter leads to.
