@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/session"
 )
 
 // How fast requests go out: a verb makes some dozens, and a cluster has other
@@ -181,7 +182,7 @@ func (a *API) Arguments() string {
 	var words []string
 	for _, name := range [...]string{"kubeconfig", "context", "cluster", "user", "server", "as"} {
 		if flag := a.given.Lookup(name); flag != nil && flag.Changed {
-			words = append(words, "--"+name, quoted(flag.Value.String()))
+			words = append(words, "--"+name, session.Quoted(flag.Value.String()))
 		}
 	}
 	return strings.Join(words, " ")

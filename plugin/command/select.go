@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/backendtls/backendtls/plugin/assess"
 	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/session"
 	"github.com/backendtls/backendtls/plugin/target"
 	"github.com/backendtls/backendtls/plugin/tunnel"
 )
@@ -104,17 +104,7 @@ func (o *Options) source(world *collect.World) string {
 	if world.Live() {
 		return o.API.Arguments()
 	}
-	return "-f " + quoted(world.Source)
-}
-
-// quoted is an argument as a shell wants it.
-func quoted(arg string) string {
-	if arg != "" && !strings.ContainsFunc(arg, func(r rune) bool {
-		return !strings.ContainsRune("/._-+:,@%=~", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	}) {
-		return arg
-	}
-	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	return "-f " + session.Quoted(world.Source)
 }
 
 // incomplete is the error of a verb that printed what it could: what was not
