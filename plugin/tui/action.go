@@ -110,7 +110,7 @@ func (d *desk) fault(what string, err error) tea.Cmd {
 func (d *desk) warned() bool { return len(d.state.Problems)+len(d.state.Warnings) > 0 }
 
 // warnings is what is wrong with it.
-func (d *desk) warnings() string {
+func (d *desk) warnings(int) string {
 	var text strings.Builder
 	for _, problem := range d.state.Problems {
 		place := problem.File

@@ -91,6 +91,7 @@ func (a *app) take(msg tea.Msg) tea.Cmd {
 
 // key is a key of the root, or of the screen on top. What was said goes with it.
 func (a *app) key(msg tea.KeyPressMsg) tea.Cmd {
+	said := a.said
 	a.said = nil
 	top := len(a.stack) - 1
 	switch {
@@ -102,12 +103,23 @@ func (a *app) key(msg tea.KeyPressMsg) tea.Cmd {
 		return a.leave()
 	case pressed(msg, keyHelp):
 		if _, helping := a.stack[top].screen.(*help); helping {
-			return nil
+			return a.give(top, msg)
 		}
 		return a.insert(top+1, newHelp(a.desk, a.stack[top].screen))
+	case pressed(msg, keyExplain) && len(said) > 0:
+		return a.insert(top+1, newReading(a.desk, "message", func(int) string { return texts(said) }))
 	default:
 		return a.give(top, msg)
 	}
+}
+
+// texts is everything that was said.
+func texts(said []say) string {
+	list := make([]string, len(said))
+	for i, each := range said {
+		list[i] = each.text
+	}
+	return strings.Join(list, "\n\n")
 }
 
 // give updates a screen.

@@ -93,11 +93,11 @@ func (s *fetch) take(msg finished[session.Fetched]) tea.Cmd {
 func (s *fetch) View(width, height int) string {
 	switch {
 	case s.fetched == nil && s.fetching.running:
-		return center(s.desk.theme, "ASKING\n"+s.Busy()+"…\n\nesc cancels", width, height)
+		return s.pane.center(s.desk.theme, "FETCHING\n"+s.Busy()+"…\n\nesc cancels", width, height)
 	case s.fetched == nil:
-		return center(s.desk.theme, "NOTHING FETCHED\nf asks the endpoints again.", width, height)
+		return s.pane.center(s.desk.theme, "NOTHING FETCHED\nf asks the endpoints again.", width, height)
 	case len(s.fetched.Endpoints) == 0:
-		return center(s.desk.theme, "NO ENDPOINTS\nThe port has no endpoint that could be asked.", width, height)
+		return s.pane.center(s.desk.theme, "NO ENDPOINTS\nThe port has no endpoint that could be asked.", width, height)
 	}
 	text := s.desk.served(*s.fetched, s.desk.theme.words.Within(width-2))
 	if s.fetched.Partial {

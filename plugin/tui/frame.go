@@ -15,6 +15,8 @@ import (
 const (
 	narrowest = 40
 	lowest    = 10
+	// roomy is the height from which on there is an empty line under the header.
+	roomy = 16
 )
 
 // frame is the lines of the whole terminal: header, banner, the screen on top,
@@ -26,7 +28,10 @@ func (a *app) frame() []string {
 	}
 	if a.width < narrowest || a.height < lowest {
 		small := fmt.Sprintf("at least %dx%d are needed; q quits", narrowest, lowest)
-		return cut(append(lines, prose(small, a.width)...), a.height)
+		return a.trimmed(cut(append(lines, prose(small, a.width)...), a.height))
+	}
+	if a.height >= roomy {
+		lines = append(lines, "")
 	}
 	said := a.messages()
 	body := a.height - len(lines) - len(said) - 1
@@ -35,7 +40,11 @@ func (a *app) frame() []string {
 	for range body - len(shown) {
 		lines = append(lines, "")
 	}
-	lines = append(append(lines, said...), a.footer())
+	return a.trimmed(append(append(lines, said...), a.footer()))
+}
+
+// trimmed cuts every line to the width.
+func (a *app) trimmed(lines []string) []string {
 	for i, line := range lines {
 		lines[i] = ansi.Truncate(line, a.width, "…")
 	}
@@ -103,7 +112,7 @@ func (a *app) messages() []string {
 		}
 	}
 	if most := a.height/2 - 2; len(lines) > most {
-		lines = append(lines[:most-1], " "+a.desk.theme.faint.Render("…"))
+		lines = append(lines[:most-1], " "+a.desk.theme.faint.Render("… e shows all of it"))
 	}
 	return lines
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"charm.land/bubbles/v2/key"
+	tea "charm.land/bubbletea/v2"
 )
 
 // help explains the keys of a screen, and says which are not offered and why.
@@ -12,7 +13,16 @@ type help struct{ reading }
 func newHelp(d *desk, of screen) *help {
 	// What can be done there does not change while the help is read.
 	groups := helpGroups(of)
-	return &help{reading{desk: d, title: "help", text: func() string { return d.help(groups) }}}
+	return &help{reading{desk: d, title: "help", text: func(width int) string { return d.help(groups, width) }}}
+}
+
+// Update scrolls and goes back, also by the key that led here.
+func (h *help) Update(msg tea.Msg) (screen, tea.Cmd) {
+	if pressed(msg, keyHelp) {
+		return h, tell(pop{})
+	}
+	_, cmd := h.reading.Update(msg)
+	return h, cmd
 }
 
 // helpGroup is keys under a title.
@@ -58,8 +68,9 @@ func names(binding key.Binding) []string {
 	return list
 }
 
-// help is the groups as text.
-func (d *desk) help(groups []helpGroup) string {
+// help is the groups as text, for so many columns.
+func (d *desk) help(groups []helpGroup, width int) string {
+	const keys = 15
 	var text strings.Builder
 	for _, group := range groups {
 		if len(group.lines) == 0 {
@@ -70,7 +81,11 @@ func (d *desk) help(groups []helpGroup) string {
 		}
 		text.WriteString(d.theme.title.Render(group.title) + "\n")
 		for _, line := range group.lines {
-			text.WriteString("  " + d.theme.key.Render(fit(line[0], 15)) + " " + line[1] + "\n")
+			lead := "  " + d.theme.key.Render(fit(line[0], keys)) + " "
+			for _, part := range prose(line[1], width-keys-3) {
+				text.WriteString(lead + part + "\n")
+				lead = strings.Repeat(" ", keys+3)
+			}
 		}
 	}
 	return text.String()

@@ -30,6 +30,7 @@ var (
 	keySkip      = bind("s", "skip-verify", "s")
 	keyCopy      = bind("y", "copy YAML", "y")
 	keyWarnings  = bind("w", "warnings", "w")
+	keyExplain   = bind("e", "all of the message", "e")
 	keyHelp      = bind("?", "help", "?")
 	keyQuit      = bind("q", "quit", "q")
 	keyInterrupt = bind("ctrl+c", "quit", "ctrl+c")

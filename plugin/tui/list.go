@@ -8,6 +8,7 @@ import (
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/session"
@@ -30,6 +31,8 @@ type list struct {
 	// selected is the identity of the path at cursor.
 	selected string
 	cursor   int
+	// pane is for what is shown instead of rows.
+	pane pane
 	// offset is the first row that is seen; height how many are.
 	offset, height int
 }
@@ -124,6 +127,7 @@ func (l *list) typed(msg tea.KeyPressMsg) {
 
 func (l *list) key(msg tea.KeyPressMsg) tea.Cmd {
 	switch {
+	case len(l.shown) == 0 && l.pane.scroll(msg, false):
 	case pressed(msg, keyUp):
 		l.move(-1)
 	case pressed(msg, keyDown):
@@ -218,10 +222,10 @@ func (l *list) Refused() []refusal {
 // View is the table, or what there is instead of one.
 func (l *list) View(width, height int) string {
 	if text := l.desk.trouble(); text != "" {
-		return center(l.desk.theme, text, width, height)
+		return l.pane.center(l.desk.theme, text, width, height)
 	}
 	if len(l.shown) == 0 && !l.Typing() {
-		return center(l.desk.theme, l.empty(), width, height)
+		return l.pane.center(l.desk.theme, l.empty(), width, height)
 	}
 	fitted := newTable(l.columns(), l.rows, width-4)
 	lines := []string{"  " + l.desk.theme.title.Render(fitted.header())}
@@ -258,6 +262,9 @@ func (l *list) status(width int) string {
 	if l.Typing() {
 		const label = " filter "
 		return label + l.filter.view(width-len(label), l.desk.theme.cursor, true)
+	}
+	if l.desk.state.Trouble.Kind != session.NoTrouble {
+		return " " + l.desk.theme.bad.Render(ansi.Truncate(l.desk.state.Trouble.Text, width-2, "…"))
 	}
 	parts := []string{count(len(l.desk.state.Paths), "path")}
 	if l.filter.value() != "" {

@@ -81,14 +81,14 @@ func TestTheListScrollsNoFurtherThanItHasTo(t *testing.T) {
 		keys         []string
 		cursor, seen string
 	}{
-		{[]string{"end"}, "> s099:443", "s080"},
-		{[]string{"up"}, "> s098:443", "s080"},
-		{[]string{"pgup"}, "> s079:443", "s079"},
-		{[]string{"g"}, "> s000:443", "s019"},
+		{[]string{"end"}, "> s099:443", "s081"},
+		{[]string{"up"}, "> s098:443", "s081"},
+		{[]string{"pgup"}, "> s080:443", "s098"},
+		{[]string{"g"}, "> s000:443", "s018"},
 		{[]string{"down", "j", "j", "k"}, "> s002:443", "s000"},
-		{[]string{"space"}, "> s021:443", "s002"},
-		{[]string{"G"}, "> s099:443", "s080"},
-		{[]string{"down"}, "> s099:443", "s080"},
+		{[]string{"space"}, "> s020:443", "s002"},
+		{[]string{"G"}, "> s099:443", "s081"},
+		{[]string{"down"}, "> s099:443", "s081"},
 	} {
 		d.press(step.keys...)
 		d.shows(step.cursor, step.seen)

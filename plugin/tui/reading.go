@@ -9,12 +9,13 @@ import (
 type reading struct {
 	desk  *desk
 	title string
-	text  func() string
+	text  func(width int) string
 	pane  pane
 }
 
-// newReading is a screen of a text, which is asked for whenever it is shown.
-func newReading(d *desk, title string, text func() string) *reading {
+// newReading is a screen of a text, which is asked for whenever it is shown, for
+// so many columns.
+func newReading(d *desk, title string, text func(width int) string) *reading {
 	return &reading{desk: d, title: title, text: text}
 }
 
@@ -31,7 +32,7 @@ func (r *reading) Update(msg tea.Msg) (screen, tea.Cmd) {
 
 // View is the part of the text that is seen.
 func (r *reading) View(width, height int) string {
-	return r.pane.show(r.text(), width, height)
+	return r.pane.show(r.text(width-2), width, height)
 }
 
 // Title is where one is.

@@ -25,24 +25,23 @@ func (p *pane) show(text string, width, height int) string {
 	return sized(lines, width, height)
 }
 
-// center puts text in the middle of the screen: its first line is a title.
-func center(t theme, text string, width, height int) string {
+// center puts text in the middle of the screen, or as much of it as is seen: its
+// first line is a title.
+func (p *pane) center(t theme, text string, width, height int) string {
 	title, rest, _ := strings.Cut(text, "\n")
 	lines := append([]string{title, ""}, prose(rest, min(width-4, 72))...)
 	widest := 0
 	for _, line := range lines {
 		widest = max(widest, ansi.StringWidth(line))
 	}
-	lines = cut(lines, height)
+	lines[0] = t.title.Render(lines[0])
 	left := strings.Repeat(" ", max(1, (width-widest)/2))
+	above := make([]string, max(0, (height-len(lines))/3))
+	lines = append(above, p.view(lines, height)...)
 	for i := range lines {
-		if i == 0 {
-			lines[i] = t.title.Render(lines[i])
-		}
 		lines[i] = left + lines[i]
 	}
-	above := make([]string, max(0, (height-len(lines))/3))
-	return strings.Join(append(above, lines...), "\n")
+	return sized(lines, width, height)
 }
 
 // count is a number and a noun.
