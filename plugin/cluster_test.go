@@ -315,7 +315,7 @@ func TestAPolicyThatIsToBeMadeIsJudgedByTheSystemsRoots(t *testing.T) {
 func TestAGatewayClassThatDoesNotExistIsWhatInspectNames(t *testing.T) {
 	d := newClusterDesk(t)
 	code, stdout, stderr := d.cluster("inspect svc/edge --no-probe -o json")
-	if code != 0 || !strings.Contains(stdout, "the GatewayClass that its spec.gatewayClassName names does not exist") {
+	if code != 0 || !strings.Contains(stdout, "the GatewayClass elsewhere of its spec.gatewayClassName does not exist; there is backendtls, istio") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 }

@@ -33,6 +33,8 @@ var resources = []resource{
 	{gatewayAPI, "v1", "ReferenceGrant", "referencegrants"},
 	{gatewayAPI, "v1", "BackendTLSPolicy", "backendtlspolicies"},
 	{ours, "v1alpha1", "GatewayParameters", "gatewayparameters"},
+	{"networking.istio.io", "v1", "DestinationRule", "destinationrules"},
+	{"gateway.kgateway.dev", "v1alpha1", "BackendConfigPolicy", "backendconfigpolicies"},
 }
 
 func byResource(group, name string) (resource, bool) {

@@ -80,7 +80,8 @@ func (r Request) Writes() bool { return (r.Verb == "create" || r.Verb == "patch"
 // key is an object by group, resource, namespace and name.
 type key struct{ group, resource, namespace, name string }
 
-// New starts a server with the objects, which ends with the test.
+// New starts a server with the objects, at the generations that they have, which
+// ends with the test.
 func New(t *testing.T, objects ...*unstructured.Unstructured) *Server {
 	t.Helper()
 	s := &Server{objects: map[key]*unstructured.Unstructured{}, news: make(chan struct{})}
@@ -88,11 +89,25 @@ func New(t *testing.T, objects ...*unstructured.Unstructured) *Server {
 		if err := s.Put(object, "kubectl-client-side-apply"); err != nil {
 			t.Fatal(err)
 		}
+		s.age(object)
 	}
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(s.Leave)
 	s.URL = s.http.URL
 	return s
+}
+
+// age gives a stored object the generation that it came with, which YAML decodes
+// as a float.
+func (s *Server) age(object *unstructured.Unstructured) {
+	served, _ := byKind(object.GroupVersionKind())
+	live := s.objects[key{served.group, served.resource, object.GetNamespace(), object.GetName()}]
+	switch generation, _, _ := unstructured.NestedFieldNoCopy(object.Object, "metadata", "generation"); typed := generation.(type) {
+	case float64:
+		live.SetGeneration(int64(typed))
+	case int64:
+		live.SetGeneration(typed)
+	}
 }
 
 // Put stores an object as the manager would by an update, or creates it. What
@@ -182,6 +197,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if s.Warning != "" {
 		w.Header().Set("Warning", fmt.Sprintf("299 - %q", s.Warning))
+	}
+	if r.URL.Path == reviews {
+		s.review(w, r)
+		return
 	}
 	if s.Forward != nil && strings.HasSuffix(r.URL.Path, "/portforward") {
 		s.forward(w, r)

@@ -77,6 +77,10 @@ func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 		Rule:       path.Rule,
 		Hostnames:  untrusted.Texts(path.Hostnames),
 	}
+	if who := a.other(path); who != "" {
+		a.elsewhere(port, path, who).describe(&described)
+		return described
+	}
 	if path.Ours {
 		described.ListenerFault = a.listenerFault(path)
 	}

@@ -137,7 +137,7 @@ func condition(c metav1.Condition, source string) cliv1alpha1.Condition {
 		Message: untrusted.Text(c.Message),
 		Source:  source,
 	}
-	if source == sourceOperator && !c.LastTransitionTime.IsZero() {
+	if source != sourceComputed && !c.LastTransitionTime.IsZero() {
 		shown.LastTransitionTime = &c.LastTransitionTime
 	}
 	return shown

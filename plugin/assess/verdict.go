@@ -3,6 +3,7 @@ package assess
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
@@ -91,30 +92,42 @@ func (a *Assessor) decide(
 	}
 }
 
-// foreign is the verdict about a path of another controller, or of one that is
-// not known. One that is known as ours by the status of the route, although its
-// GatewayClass could not be read, is judged by what our operator says.
+// foreign is the verdict about a path whose controller is not known, or is known
+// as ours by the status of the route, although its GatewayClass could not be read:
+// then it is judged by what our operator says.
 func (a *Assessor) foreign(path model.Path, conditions []cliv1alpha1.Condition) cliv1alpha1.Verdict {
 	reason, hidden := a.World.Hidden(gwapi.KindGatewayClass, "")
-	who := a.World.ControllerOf(path)
 	switch {
-	case who == gwapi.ControllerName:
+	case a.World.ControllerOf(path) == gwapi.ControllerName:
 		return told("the GatewayClass of "+path.Gateway.String()+" could not be read: "+reason, conditions)
-	case who != "":
-		return cliv1alpha1.Verdict{Result: Foreign, Reason: "ForeignController", Message: untrusted.Text(fmt.Sprintf(
-			"%s belongs to %s, which ignores options under backendtls.dev", path.Gateway, who))}
 	case hidden:
 		return cliv1alpha1.Verdict{Result: Unseen, Reason: forbidden, Message: untrusted.Text(fmt.Sprintf(
 			"which controller %s belongs to is not known: its GatewayClass could not be read: %s", path.Gateway, reason))}
 	default:
-		missing := "is not in the files"
-		if a.World.Live() {
-			missing = "does not exist"
-		}
-		return cliv1alpha1.Verdict{Result: Foreign, Reason: "ForeignController", Message: untrusted.Text(fmt.Sprintf(
-			"no controller is known to serve %s: the GatewayClass that its spec.gatewayClassName names %s",
-			path.Gateway, missing))}
+		return cliv1alpha1.Verdict{Result: Foreign, Reason: foreignController, Message: untrusted.Text(a.classless(path))}
 	}
+}
+
+// classless says that the GatewayClass of a Gateway is not there, and which one
+// was probably meant.
+func (a *Assessor) classless(path model.Path) string {
+	missing := "is not in the files"
+	if a.World.Live() {
+		missing = "does not exist"
+	}
+	named := "that its spec.gatewayClassName names"
+	if gateway, found := a.World.Snapshot.Gateways.Get(path.Gateway.NamespacedName()); found {
+		named = string(gateway.Spec.GatewayClassName) + " of its spec.gatewayClassName"
+	}
+	var names []string
+	for _, class := range a.World.Snapshot.GatewayClasses.Sorted() {
+		names = append(names, class.Name)
+	}
+	next := "; there is none at all"
+	if len(names) > 0 {
+		next = "; there is " + strings.Join(names[:min(len(names), 8)], ", ")
+	}
+	return fmt.Sprintf("no controller is known to serve %s: the GatewayClass %s %s%s", path.Gateway, named, missing, next)
 }
 
 // summary is the verdict about several endpoints. What the operator verified

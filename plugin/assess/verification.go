@@ -1,13 +1,16 @@
 package assess
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
 // Verifications answers for each port and each trust that a Gateway enforces on
@@ -26,15 +29,21 @@ func (a *Assessor) Verifications(ports []collect.Port, ignoreMode bool) []cliv1a
 type enforced struct {
 	path     model.Path
 	gateways []gwapi.Key
+	// controller is that of the Gateways where it is another one's.
+	controller string
 }
 
-// grouped joins the paths of our Gateways that come to the same. A port that
-// none of them reaches is judged as one of ours would.
+// grouped joins the paths of our Gateways that come to the same, and those of
+// each other controller whose answer can be known; where no Gateway is ours, of
+// every other. A port that no Gateway reaches is judged as one of ours would.
 func (a *Assessor) grouped(port collect.Port, ignoreMode bool) []enforced {
-	var groups []enforced
+	var groups, others []enforced
 	seen := map[string]int{}
 	for _, path := range port.Paths {
 		path = a.known(port, path)
+		if who := a.other(path); who != "" {
+			others = append(others, enforced{path: path, gateways: []gwapi.Key{path.Gateway}, controller: who})
+		}
 		if !path.Ours {
 			continue
 		}
@@ -52,6 +61,10 @@ func (a *Assessor) grouped(port collect.Port, ignoreMode bool) []enforced {
 		seen[key] = len(groups)
 		groups = append(groups, enforced{path: path, gateways: []gwapi.Key{path.Gateway}})
 	}
+	if len(groups) > 0 {
+		others = slices.DeleteFunc(others, func(group enforced) bool { return !implementationOf(group.controller).judged })
+	}
+	groups = append(groups, a.joined(port, others)...)
 	if len(groups) == 0 {
 		strict := port.Strict
 		strict.Ours = true
@@ -60,6 +73,26 @@ func (a *Assessor) grouped(port collect.Port, ignoreMode bool) []enforced {
 	for i := range groups {
 		slices.SortFunc(groups[i].gateways, gwapi.CompareKeys)
 		groups[i].gateways = slices.Compact(groups[i].gateways)
+	}
+	return groups
+}
+
+// joined are the paths of other controllers, those that come to the same as one.
+func (a *Assessor) joined(port collect.Port, others []enforced) []enforced {
+	var groups []enforced
+	seen := map[string]int{}
+	for _, group := range others {
+		// What is said of a path names its Gateway, whatever else is the same.
+		described := a.path(port, group.path)
+		said := strings.ReplaceAll(fmt.Sprint(described.Verdict.Result, described.Verdict.Reason, described.Verdict.Message),
+			group.path.Gateway.String(), "")
+		key := group.controller + "\x00" + said
+		if i, found := seen[key]; found {
+			groups[i].gateways = append(groups[i].gateways, group.gateways...)
+			continue
+		}
+		seen[key] = len(groups)
+		groups = append(groups, group)
 	}
 	return groups
 }
@@ -90,6 +123,12 @@ func (a *Assessor) verification(port collect.Port, group enforced, ignoreMode bo
 		answer.Gateways = append(answer.Gateways, *objectReference(gateway))
 	}
 	path := group.path
+	if group.controller != "" {
+		described := a.path(port, path)
+		answer.Controller = untrusted.Text(group.controller)
+		answer.Policy, answer.Verdict, answer.Endpoints = described.Policy, described.Verdict, described.Endpoints
+		return answer
+	}
 	if path.Policy != nil {
 		answer.Policy = a.policy(path.Policy, port.Policy, path.Policy.Trust)
 	}

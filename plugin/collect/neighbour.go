@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -94,11 +95,11 @@ func (w *World) UnreadNeighbours(controller string) string {
 	return ""
 }
 
-// concerned are the kinds that a controller of one of the paths obeys.
-func concernedKinds(paths []model.Path) []neighbourKind {
+// obeyed are the kinds that the controller of some path obeys.
+func (w *World) obeyed() []neighbourKind {
 	return slices.DeleteFunc(neighbourKinds(), func(known neighbourKind) bool {
-		return !slices.ContainsFunc(paths, func(path model.Path) bool {
-			return strings.HasPrefix(path.Controller, known.controller)
+		return !slices.ContainsFunc(w.Result.Paths, func(path model.Path) bool {
+			return strings.HasPrefix(w.ControllerOf(path), known.controller)
 		})
 	})
 }
@@ -107,7 +108,7 @@ func concernedKinds(paths []model.Path) []neighbourKind {
 // their paths. A kind that is not served is nothing; one that may not be read is
 // told in a warning.
 func (c *collector) readNeighbours(ctx context.Context, world *World) error {
-	for _, known := range concernedKinds(world.Result.Paths) {
+	for _, known := range world.obeyed() {
 		objects, err := c.listNeighbours(ctx, known)
 		switch {
 		case ctx.Err() != nil:
@@ -158,7 +159,7 @@ func (c *collector) listNeighbours(ctx context.Context, known neighbourKind) ([]
 
 // readNeighbourFiles reads the same from manifests.
 func (w *World) readNeighbourFiles() {
-	for _, known := range concernedKinds(w.Result.Paths) {
+	for _, known := range w.obeyed() {
 		for _, file := range w.files {
 			for _, document := range manifest.Documents(file.Data) {
 				content := file.Data[document.Start:document.End]
@@ -307,6 +308,21 @@ func backendConfigPolicy(object *unstructured.Unstructured) []Neighbour {
 	return []Neighbour{one}
 }
 
+// RouteConditions are what the controller of a path wrote in the status of its
+// route about its Gateway.
+func (w *World) RouteConditions(path model.Path) []metav1.Condition {
+	who := w.ControllerOf(path)
+	for _, parent := range w.parents(path.Route) {
+		key, known := gwapi.ParentKey(&parent.ParentRef, path.Route.Namespace)
+		section := parent.ParentRef.SectionName
+		if known && key == path.Gateway && string(parent.ControllerName) == who &&
+			(section == nil || string(*section) == path.Listener) {
+			return parent.Conditions
+		}
+	}
+	return nil
+}
+
 // withoutOptions is the policy as implementations read it that know none of our
 // options, without its status.
 func withoutOptions(policy *gatewayv1.BackendTLSPolicy) *gatewayv1.BackendTLSPolicy {
@@ -319,7 +335,11 @@ func withoutOptions(policy *gatewayv1.BackendTLSPolicy) *gatewayv1.BackendTLSPol
 // judgeElsewhere fills in what the standard fields of the policies come to, where
 // a Gateway of another controller leads to a Service.
 func (w *World) judgeElsewhere() {
-	if !slices.ContainsFunc(w.Result.Paths, func(path model.Path) bool { return !path.Ours && path.Controller != "" }) {
+	others := func(path model.Path) bool {
+		who := w.ControllerOf(path)
+		return who != "" && who != gwapi.ControllerName
+	}
+	if !slices.ContainsFunc(w.Result.Paths, others) {
 		return
 	}
 	for _, path := range w.supposing(withoutOptions) {

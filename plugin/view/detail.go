@@ -198,7 +198,7 @@ func (d Detail) policies(p *page, paths []cliv1alpha1.Path) {
 		if path.Policy == nil {
 			continue
 		}
-		table := policyRows(path.Policy)
+		table := policyRows(path.Policy, path.Ours || path.Gateway == nil)
 		key := fmt.Sprint(path.Policy.Name, table)
 		if tables[key] == nil {
 			tables[key] = table
@@ -213,7 +213,7 @@ func (d Detail) policies(p *page, paths []cliv1alpha1.Path) {
 		if path.Policy == nil {
 			continue
 		}
-		key := fmt.Sprint(path.Policy.Name, policyRows(path.Policy))
+		key := fmt.Sprint(path.Policy.Name, policyRows(path.Policy, path.Ours || path.Gateway == nil))
 		if shown[key] {
 			continue
 		}
@@ -228,7 +228,7 @@ func (d Detail) policies(p *page, paths []cliv1alpha1.Path) {
 	}
 }
 
-func policyRows(policy *cliv1alpha1.Policy) [][]string {
+func policyRows(policy *cliv1alpha1.Policy, ours bool) [][]string {
 	table := [][]string{{"Mode:", modeText(policy.Mode)}}
 	if t := policy.Trust; t != nil {
 		table = append(table, []string{"Trust:", trustText(policy)}, []string{"Names:", namesText(t)})
@@ -247,14 +247,20 @@ func policyRows(policy *cliv1alpha1.Policy) [][]string {
 		}
 	} else if policy.Unseen != "" {
 		table = append(table, []string{"Trust:", "not known: " + policy.Unseen})
-	} else {
+	} else if ours {
 		table = append(table, []string{"Trust:", "none: the policy is refused, requests get a 500"})
+	} else {
+		table = append(table, []string{"Trust:", "not known: by the standard the policy is not usable"})
 	}
 	for _, note := range policy.Notes {
 		table = append(table, []string{"Note:", note})
 	}
 	if len(policy.IgnoredOptions) > 0 {
-		table = append(table, []string{"Ignored:", "options of others: " + strings.Join(policy.IgnoredOptions, ", ")})
+		whose := "options of others: "
+		if !ours {
+			whose = "options that are not read there: "
+		}
+		table = append(table, []string{"Ignored:", whose + strings.Join(policy.IgnoredOptions, ", ")})
 	}
 	return table
 }
@@ -308,7 +314,7 @@ func (d Detail) conditions(p *page, path cliv1alpha1.Path, shown map[string]bool
 	p.line(d.Style.bold(title))
 	table := make([][]string, len(path.Conditions))
 	for i, c := range path.Conditions {
-		table[i] = []string{c.Type, c.Status, c.Reason, d.source(c)}
+		table[i] = []string{c.Type, c.Status, c.Reason, d.source(c, path.Controller)}
 	}
 	for i, line := range aligned(table) {
 		p.line("  ", line)
@@ -319,8 +325,19 @@ func (d Detail) conditions(p *page, path cliv1alpha1.Path, shown map[string]bool
 	}
 }
 
-// source is who says so: the operator, with the age, or the files.
-func (d Detail) source(c cliv1alpha1.Condition) string {
+// source is who says so: the operator or another controller, with the age, or the
+// files.
+func (d Detail) source(c cliv1alpha1.Condition, controller string) string {
+	if c.Source == "Controller" {
+		text := "by " + controller
+		if c.LastTransitionTime != nil {
+			text += ", for " + duration.HumanDuration(d.Now.Sub(c.LastTransitionTime.Time))
+		}
+		if c.Outdated {
+			text += ", of another generation"
+		}
+		return text
+	}
 	switch {
 	case c.Source != "Operator" && d.Live:
 		return "by the objects as they are, not yet in status"

@@ -18,8 +18,12 @@ func (d Detail) endpoints(p *page, paths []cliv1alpha1.Path) {
 		return path.Verdict.Result == assess.Refused || path.Verdict.Result == assess.Foreign
 	})
 	idle := len(judging) == 0
+	title := idleEndpoints
 	if idle {
 		judging = paths
+		if slices.ContainsFunc(paths, func(path cliv1alpha1.Path) bool { return path.Verdict.Result == assess.Foreign }) {
+			title = foreignEndpoints
+		}
 	}
 	seen := map[string]bool{}
 	for _, path := range judging {
@@ -27,12 +31,12 @@ func (d Detail) endpoints(p *page, paths []cliv1alpha1.Path) {
 		if err != nil || seen[string(encoded)] || len(path.Endpoints) == 0 {
 			continue
 		}
-		title := "ENDPOINTS"
 		switch {
 		case idle:
-			title = idleEndpoints
-		case len(seen) > 0:
-			title += " as " + qualified(path.Gateway, path.Service.Namespace) + " sees them"
+		case len(seen) == 0:
+			title = "ENDPOINTS"
+		default:
+			title = "ENDPOINTS as " + qualified(path.Gateway, path.Service.Namespace) + " sees them"
 		}
 		seen[string(encoded)] = true
 		p.blank()
@@ -43,6 +47,9 @@ func (d Detail) endpoints(p *page, paths []cliv1alpha1.Path) {
 
 // idleEndpoints is the title where requests are refused before they get there.
 const idleEndpoints = "ENDPOINTS, judged by the policy as written; no request reaches them"
+
+// foreignEndpoints is the title where another controller decides.
+const foreignEndpoints = "ENDPOINTS, judged by the policy; another controller decides"
 
 // endpointGroup is replicas that show the same certificate and verdict.
 type endpointGroup struct {

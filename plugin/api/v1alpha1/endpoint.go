@@ -95,6 +95,8 @@ type Verification struct {
 	Service PortReference `json:"service"`
 	// Gateways enforce this trust; absent where no route leads to the port.
 	Gateways []ObjectReference `json:"gateways,omitempty"`
+	// Controller is the controllerName of those Gateways where it is another one's.
+	Controller string `json:"controller,omitempty"`
 	// Policy is what decides; absent where no policy targets the port.
 	Policy *Policy `json:"policy,omitempty"`
 	// IgnoreMode says that the policy was judged as written, without its mode.

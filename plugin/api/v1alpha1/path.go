@@ -62,7 +62,8 @@ type Mode struct {
 	// Enforced is what is in force; absent where the policy is refused.
 	Enforced string `json:"enforced,omitempty"`
 	// State is where a requested insecure mode stands: Announced (allowed,
-	// waiting until status shows it), Active, NotStarted, Expired or Refused.
+	// waiting until status shows it), Active, NotStarted, Expired, Refused, or
+	// Ignored where another controller knows no modes.
 	State string `json:"state,omitempty"`
 	// Since is the mode's beginning.
 	Since *metav1.Time `json:"since,omitempty"`
@@ -96,8 +97,8 @@ type Trust struct {
 type Verdict struct {
 	// Result is Passes, Fails, Mixed (some endpoints fail), Refused (the policy
 	// or the path is invalid: 500), Plaintext, NoEndpoints, Unreachable,
-	// NotProbed, Foreign (another controller decides) or Unseen (what it depends on
-	// could not be read, and the operator's status does not say).
+	// NotProbed, Foreign (another controller decides, and how is not known) or Unseen
+	// (what it depends on could not be read, and the operator's status does not say).
 	Result string `json:"result"`
 	// Status is the HTTP status that clients get because of it: 500 or 503;
 	// absent where nothing stands in the way, or nobody knows.
@@ -125,8 +126,8 @@ type Fix struct {
 
 // Condition is a condition of the policy on this path's Gateway.
 type Condition struct {
-	// Type is Accepted, ResolvedRefs, Programmed, SecurityDegraded or
-	// BackendsVerified.
+	// Type is Accepted, ResolvedRefs, Programmed, SecurityDegraded,
+	// BackendsVerified, or what another controller writes.
 	Type string `json:"type"`
 	// Status is True, False or Unknown.
 	Status string `json:"status"`
@@ -136,8 +137,12 @@ type Condition struct {
 	Message string `json:"message,omitempty"`
 	// Source is Operator for what the operator wrote in status about this
 	// generation, Computed for what the same rules say about the objects as they
-	// are read now. Both appear where they differ.
+	// are read now. Both appear where they differ. Controller for what another
+	// controller wrote, who is the path's.
 	Source string `json:"source"`
-	// LastTransitionTime is when the operator last changed Status.
+	// Outdated says that another controller wrote it about another generation of
+	// the policy.
+	Outdated bool `json:"outdated,omitempty"`
+	// LastTransitionTime is when whoever wrote it last changed Status.
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 }

@@ -1,0 +1,67 @@
+package plugin
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/backendtls/backendtls/plugin/apiservertest"
+)
+
+// newNeighbour is a cluster in which another implementation serves the Gateways:
+// its objects with the statuses that it writes, and servers behind the Services.
+func newNeighbour(t *testing.T, implementation string) *clusterShop {
+	t.Helper()
+	fixture := "neighbours/" + implementation
+	s := &clusterShop{bench: newBench(t, fixture), addresses: map[types.NamespacedName]string{}}
+	s.api = apiservertest.New(t, s.objects(fixture)...)
+	s.api.Now = func() time.Time { return now }
+	for _, address := range s.addresses {
+		identity := "good"
+		switch address {
+		case "10.2.1.2", "10.2.2.9", "10.2.3.2":
+			identity = "api"
+		case "10.2.2.2":
+			identity = "named"
+		}
+		s.serve(s.identity(identity), address+":8443")
+	}
+	return s
+}
+
+// TestWhatIsSaidOfTheGatewaysOfOthers: whose they are, what they ignore, what
+// their status says and how old that is, and what they make of the certificates
+// that are served, as far as it is known how they verify.
+func TestWhatIsSaidOfTheGatewaysOfOthers(t *testing.T) {
+	for implementation, services := range map[string]string{
+		"envoygateway": "api self bad lost edited pinned silent plain",
+		"istio":        "api named alternate ruled ported ignored pinned mesh self plain",
+		"kgateway":     "api self config hashed two bad plain",
+		"several":      "both bare theirs",
+	} {
+		t.Run(implementation, func(t *testing.T) {
+			s := newNeighbour(t, implementation)
+			prefix := "neighbour-" + implementation + "-"
+			for _, test := range []struct{ name, line string }{
+				{"list", "inspect -n shop"},
+				{"wide", "inspect -n shop --probe --via direct -o wide"},
+				{"verify", "verify -n shop --via direct"},
+				{"json", "inspect svc/" + strings.Fields(services)[0] + " -n shop --via direct -o json"},
+				{"verify-json", "verify svc/" + strings.Fields(services)[0] + " -n shop --via direct -o json"},
+			} {
+				t.Run(test.name, func(t *testing.T) { s.goldenCommand(t, prefix+test.name, test.line) })
+			}
+			for name := range strings.FieldsSeq(services) {
+				t.Run(name, func(t *testing.T) {
+					s.goldenCommand(t, prefix+name, "inspect svc/"+name+" -n shop --via direct")
+				})
+			}
+			// Files hold neither statuses of others nor their clusters, and no untruth.
+			t.Run("files", func(t *testing.T) {
+				s.golden(t, prefix+"files", "inspect", "-n", "shop", "--probe", "-o", "wide", "-f", "neighbours/"+implementation)
+			})
+		})
+	}
+}
