@@ -329,3 +329,51 @@ func TestNothingIsUnderWayAfterTheEnd(t *testing.T) {
 		_, open = <-states
 	}
 }
+
+func TestWhatSomebodyMayNotChangeIsNotOfferedThere(t *testing.T) {
+	c := newCluster(t)
+	c.Allow = (&rights{denied: func(verb, resource, _ string) bool {
+		return verb == "create" && resource == "backendtlspolicies"
+	}}).allow
+	sitting := c.sitting()
+	states := sitting.Watch(t.Context(), shop)
+	until(t, states, "one path", paths(1))
+	want := "you may not create backendtlspolicies.gateway.networking.k8s.io in namespace shop"
+	await(t, want, func() bool { return sitting.Forbidden(session.ActionPin, api) == want })
+
+	c.put(fixture(t, "policy.yaml"))
+	until(t, states, "a policy", withPolicy)
+	await(t, "leave to patch", func() bool { return sitting.Forbidden(session.ActionPin, api) == "" })
+}
+
+func TestWhoeverMayDoItEverywhereIsAskedAboutOnce(t *testing.T) {
+	c := newCluster(t)
+	until(t, c.sitting().Watch(t.Context(), session.Scope{All: true}), "one path", paths(1))
+	await(t, "two questions", func() bool { return len(c.questions()) == 2 })
+	if got := c.questions(); got[0] != "" || got[1] != "" {
+		t.Errorf("was asked about the namespaces %q", got)
+	}
+}
+
+// questions are the namespaces about which was asked who may do something there.
+func (c *cluster) questions() []string {
+	var list []string
+	for _, request := range c.Requests() {
+		if request.Resource == "selfsubjectaccessreviews" {
+			list = append(list, request.Namespace)
+		}
+	}
+	return list
+}
+
+// await waits for what happens beside everything else.
+func await(t *testing.T, wanted string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for begin := time.Now(); !is(); <-tick.C {
+		if time.Since(begin) > patience {
+			t.Fatalf("no %s", wanted)
+		}
+	}
+}

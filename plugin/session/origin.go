@@ -36,6 +36,7 @@ func (s *Session) open(ctx context.Context, scope Scope) (origin, error) {
 	}
 	return &clusterOrigin{
 		session: s, scope: scope, follower: collect.NewFollower(ctx, reader, collect.UsualPace()),
+		reviewer: &reviewer{session: s, asked: map[string]time.Time{}},
 	}, nil
 }
 
@@ -64,13 +65,18 @@ type clusterOrigin struct {
 	session  *Session
 	scope    Scope
 	follower *collect.Follower
+	reviewer *reviewer
 }
 
 func (c *clusterOrigin) world(ctx context.Context) (*collect.World, error) {
-	return collect.Cluster(ctx, collect.ClusterConfig{
+	world, err := collect.Cluster(ctx, collect.ClusterConfig{
 		Client: c.follower, Source: c.session.config.Cluster.Name(), Namespace: c.scope.Namespace,
 		AllNamespaces: c.scope.All, Now: c.session.now,
 	})
+	if err == nil {
+		c.reviewer.review(ctx, world, c.scope)
+	}
+	return world, err
 }
 
 func (c *clusterOrigin) changes() <-chan struct{} { return c.follower.Changes() }
@@ -85,7 +91,10 @@ func (c *clusterOrigin) warnings() []string {
 	return warnings
 }
 
-func (c *clusterOrigin) wait() { c.follower.Wait() }
+func (c *clusterOrigin) wait() {
+	c.reviewer.running.Wait()
+	c.follower.Wait()
+}
 
 // skewed says that clocks differ.
 func skewed(ahead time.Duration) string {
