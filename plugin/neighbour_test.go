@@ -1,10 +1,12 @@
 package plugin
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/backendtls/backendtls/plugin/apiservertest"
@@ -62,6 +64,64 @@ func TestWhatIsSaidOfTheGatewaysOfOthers(t *testing.T) {
 			t.Run("files", func(t *testing.T) {
 				s.golden(t, prefix+"files", "inspect", "-n", "shop", "--probe", "-o", "wide", "-f", "neighbours/"+implementation)
 			})
+		})
+	}
+}
+
+// TestWritingVerbsRefuseWhereNobodyWouldObey, and name the form that everybody
+// obeys.
+func TestWritingVerbsRefuseWhereNobodyWouldObey(t *testing.T) {
+	for implementation, name := range map[string]string{
+		"envoygateway": "api", "istio": "api", "kgateway": "api", "several": "both",
+	} {
+		t.Run(implementation, func(t *testing.T) {
+			s := newNeighbour(t, implementation)
+			for verb, flags := range map[string]string{
+				"pin": "--via direct --yes", "skip-verify": "--for 1h --reason x --yes", "pin-leaf": "--form leaf --via direct --yes",
+			} {
+				words := strings.Replace(verb, "pin-leaf", "pin", 1)
+				if verb == "skip-verify" {
+					words += " on"
+				}
+				line := words + " svc/" + name + " -n shop " + flags
+				s.goldenCommand(t, "neighbour-"+implementation+"-"+verb, line)
+				args := append(strings.Fields(line), "-f", "neighbours/"+implementation)
+				args = slices.DeleteFunc(args, func(arg string) bool { return arg == "--via" || arg == "direct" })
+				s.golden(t, "neighbour-"+implementation+"-"+verb+"-files", args...)
+			}
+			for _, request := range s.api.Requests() {
+				if request.Writes() {
+					t.Errorf("it writes: %+v", request)
+				}
+			}
+		})
+	}
+}
+
+// TestTheFormThatEverybodyObeys writes standard fields only, says so, and waits
+// for no Envoy of ours.
+func TestTheFormThatEverybodyObeys(t *testing.T) {
+	for implementation, name := range map[string]string{
+		"envoygateway": "plain", "istio": "plain", "kgateway": "plain", "several": "bare",
+	} {
+		t.Run(implementation, func(t *testing.T) {
+			s := newNeighbour(t, implementation)
+			line := "pin svc/" + name + " -n shop --form ca --hostname good.example.com"
+			s.golden(t, "neighbour-"+implementation+"-pin-ca-files",
+				append(strings.Fields(line), "-f", "neighbours/"+implementation)...)
+			s.goldenCommand(t, "neighbour-"+implementation+"-pin-ca", line+" --via direct --yes")
+			policy := s.api.Get("backendtlspolicies", "shop", name)
+			if policy == nil {
+				t.Fatal("no policy was written")
+			}
+			options, _, err := unstructured.NestedMap(policy.Object, "spec", "options")
+			if err != nil || len(options) > 0 {
+				t.Errorf("options %v: %v", options, err)
+			}
+			refs, _, err := unstructured.NestedSlice(policy.Object, "spec", "validation", "caCertificateRefs")
+			if err != nil || len(refs) != 1 {
+				t.Errorf("caCertificateRefs %v: %v", refs, err)
+			}
 		})
 	}
 }
