@@ -200,6 +200,13 @@ func (h *held) await(d *driver) {
 	}
 }
 
+// holding answers Fetch once it is let go.
+func holding(h *held) func(context.Context, cliv1alpha1.PortReference, session.Progress) (session.Fetched, error) {
+	return func(ctx context.Context, port cliv1alpha1.PortReference, _ session.Progress) (session.Fetched, error) {
+		return session.Fetched{Service: port}, h.call(ctx)
+	}
+}
+
 func TestEscEndsWhatIsUnderWay(t *testing.T) {
 	asking := hold()
 	service := newFake(world(failing("api")))
@@ -336,11 +343,7 @@ func TestQuittingEndsWhatIsUnderWay(t *testing.T) {
 			service.pin = func(context.Context, session.PinAsk) (session.Draft, error) { return draft, nil }
 			switch name {
 			case "fetch":
-				service.fetch = func(
-					ctx context.Context, port cliv1alpha1.PortReference, _ session.Progress,
-				) (session.Fetched, error) {
-					return session.Fetched{Service: port}, under.call(ctx)
-				}
+				service.fetch = holding(under)
 			case "commit":
 				draft.commit = under.call
 			default:
