@@ -82,7 +82,7 @@ type key struct{ group, resource, namespace, name string }
 
 // New starts a server with the objects, at the generations that they have, which
 // ends with the test.
-func New(t *testing.T, objects ...*unstructured.Unstructured) *Server {
+func New(t testing.TB, objects ...*unstructured.Unstructured) *Server {
 	t.Helper()
 	s := &Server{objects: map[key]*unstructured.Unstructured{}, news: make(chan struct{})}
 	for _, object := range objects {

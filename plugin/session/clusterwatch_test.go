@@ -25,13 +25,13 @@ import (
 
 // cluster is an API server in memory as a session.Cluster.
 type cluster struct {
-	t *testing.T
+	t testing.TB
 	*apiservertest.Server
 	transport *http.Transport
 }
 
 // parse makes objects of a file with several documents.
-func parse(t *testing.T, text string) []*unstructured.Unstructured {
+func parse(t testing.TB, text string) []*unstructured.Unstructured {
 	t.Helper()
 	var list []*unstructured.Unstructured
 	for document := range strings.SplitSeq(text, "\n---\n") {
@@ -44,7 +44,7 @@ func parse(t *testing.T, text string) []*unstructured.Unstructured {
 	return list
 }
 
-func configMap(t *testing.T, namespace, name string, data map[string]string) *unstructured.Unstructured {
+func configMap(t testing.TB, namespace, name string, data map[string]string) *unstructured.Unstructured {
 	t.Helper()
 	content := map[string]any{}
 	for key, value := range data {
@@ -57,7 +57,7 @@ func configMap(t *testing.T, namespace, name string, data map[string]string) *un
 }
 
 // newCluster serves testdata/site.
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	var objects []*unstructured.Unstructured
 	for _, file := range []string{"api.yaml", "gateway.yaml"} {

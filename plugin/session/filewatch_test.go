@@ -30,14 +30,14 @@ func site(t *testing.T) string {
 	return dir
 }
 
-func write(t *testing.T, dir, name, content string) {
+func write(t testing.TB, dir, name, content string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func fixture(t *testing.T, name string) string {
+func fixture(t testing.TB, name string) string {
 	t.Helper()
 	data, err := fs.ReadFile(os.DirFS("testdata"), name)
 	if err != nil {
@@ -71,7 +71,7 @@ func sitting(dir string) *session.Session {
 }
 
 // until takes States until one is as wanted.
-func until(t *testing.T, states <-chan session.State, wanted string, is func(session.State) bool) session.State {
+func until(t testing.TB, states <-chan session.State, wanted string, is func(session.State) bool) session.State {
 	t.Helper()
 	deadline := time.After(patience)
 	var last session.State

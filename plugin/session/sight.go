@@ -12,9 +12,11 @@ import (
 const (
 	// gather is how long a change waits for others.
 	gather = 100 * time.Millisecond
-	// ease is how many times as long as a sight took is waited before the next
-	// one, so that a busy cluster costs a part of one processor only.
+	// ease is how many times as long as a sight took passes before the next one, so
+	// that a busy cluster costs a part of one processor only.
 	ease = 3
+	// mostEase bounds that: a sight may have taken long for want of answers.
+	mostEase = time.Second
 	// glance is the time between two looks at the clock: machines sleep, and clocks
 	// are set.
 	glance = 15 * time.Second
@@ -62,7 +64,7 @@ func (s *Session) Follow(ctx context.Context, scope Scope, see func(Sight)) {
 			return
 		}
 		see(last)
-		if !s.await(ctx, from, last, ease*time.Since(begin)) {
+		if !s.await(ctx, from, last, time.Now().Add(min(ease*time.Since(begin), mostEase))) {
 			return
 		}
 	}
@@ -99,9 +101,9 @@ func (s *Session) look(ctx context.Context, from origin, last Sight) Sight {
 	return sight
 }
 
-// await waits for something that makes another look worthwhile, and at least so
-// long; false if ctx ended first.
-func (s *Session) await(ctx context.Context, from origin, last Sight, atLeast time.Duration) bool {
+// await waits for something that makes another look worthwhile, and then for what
+// else changes with it, but not before the time; false if ctx ended first.
+func (s *Session) await(ctx context.Context, from origin, last Sight, notBefore time.Time) bool {
 	clock := time.NewTicker(glance)
 	defer clock.Stop()
 	deadline := time.NewTimer(s.until(last))
@@ -121,7 +123,7 @@ func (s *Session) await(ctx context.Context, from origin, last Sight, atLeast ti
 			waiting = s.until(last) > 0
 		}
 	}
-	pause := time.NewTimer(max(gather, atLeast))
+	pause := time.NewTimer(max(gather, time.Until(notBefore)))
 	defer pause.Stop()
 	select {
 	case <-ctx.Done():
