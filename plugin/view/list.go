@@ -22,6 +22,12 @@ type row struct {
 
 // printList prints a Kubernetes table.
 func printList(w io.Writer, columns []column, rows []row, wide, withNamespace bool) error {
+	printer := printers.NewTablePrinter(printers.PrintOptions{Wide: wide, WithNamespace: withNamespace})
+	return printer.PrintObj(tableOf(columns, rows), w)
+}
+
+// tableOf is a Kubernetes table.
+func tableOf(columns []column, rows []row) *metav1.Table {
 	table := &metav1.Table{}
 	for _, c := range columns {
 		definition := metav1.TableColumnDefinition{Name: c.name, Type: "string"}
@@ -38,6 +44,5 @@ func printList(w io.Writer, columns []column, rows []row, wide, withNamespace bo
 			}},
 		})
 	}
-	printer := printers.NewTablePrinter(printers.PrintOptions{Wide: wide, WithNamespace: withNamespace})
-	return printer.PrintObj(table, w)
+	return table
 }

@@ -16,7 +16,11 @@ import (
 
 // Paths prints a table of paths.
 func Paths(w io.Writer, paths []cliv1alpha1.Path, now time.Time, wide, withNamespace bool) error {
-	columns := []column{
+	return printList(w, pathColumns(), pathRows(paths, now), wide, withNamespace)
+}
+
+func pathColumns() []column {
+	return []column{
 		{name: "Service"},
 		{name: "Gateway"},
 		{name: "Route"},
@@ -32,6 +36,9 @@ func Paths(w io.Writer, paths []cliv1alpha1.Path, now time.Time, wide, withNames
 		{name: "Conditions", wide: true},
 		{name: "Why", wide: true},
 	}
+}
+
+func pathRows(paths []cliv1alpha1.Path, now time.Time) []row {
 	rows := make([]row, len(paths))
 	for i, path := range paths {
 		c := CellsOf(path, now)
@@ -41,7 +48,7 @@ func Paths(w io.Writer, paths []cliv1alpha1.Path, now time.Time, wide, withNames
 			orNone(conditionsCell(path.Conditions)), orNone(path.Verdict.Message),
 		}}
 	}
-	return printList(w, columns, rows, wide, withNamespace)
+	return rows
 }
 
 // PathNames prints each port once, in the form to type.
