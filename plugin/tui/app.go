@@ -237,8 +237,7 @@ func (a *app) everywhere(msg tea.Msg) tea.Cmd {
 func (a *app) look(to look) tea.Cmd {
 	a.desk.scope = session.Scope{Namespace: to.namespace, All: to.all}
 	a.desk.home = to.namespace
-	a.desk.known = false
-	a.desk.state = session.State{}
+	a.desk.forget()
 	return tea.Batch(a.watch(), a.everywhere(worldChanged{}))
 }
 
@@ -252,7 +251,7 @@ func (a *app) tick() tea.Cmd {
 	}
 	a.ticking = true
 	wait := time.Second
-	for _, mode := range a.desk.modes() {
+	for _, mode := range a.desk.active {
 		if mode.until.IsZero() {
 			continue
 		}
@@ -275,7 +274,7 @@ func (a *app) tick() tea.Cmd {
 
 // counting says whether a time that is shown runs.
 func (a *app) counting() bool {
-	return a.desk.known && (a.desk.state.Trouble.Kind == session.Unreachable || len(a.desk.modes()) > 0)
+	return a.desk.known && (a.desk.state.Trouble.Kind == session.Unreachable || len(a.desk.active) > 0)
 }
 
 // View is the whole terminal.

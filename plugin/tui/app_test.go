@@ -91,7 +91,7 @@ func TestTheCountdownRunsOnlyWhileAModeIsOn(t *testing.T) {
 		d.shows(step.shows)
 	}
 	service.states <- world(failing("api"))
-	d.await(func() bool { return len(d.app.desk.modes()) == 0 }, "the end of the mode")
+	d.await(func() bool { return len(d.app.desk.active) == 0 }, "the end of the mode")
 	d.hides("VERIFICATION OFF")
 	d.send(ticked{})
 	if d.app.ticking {

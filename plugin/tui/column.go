@@ -2,8 +2,6 @@ package tui
 
 import (
 	"strings"
-
-	"github.com/charmbracelet/x/ansi"
 )
 
 // column is a column of a table that fits its width: it is first said in brief,
@@ -69,7 +67,7 @@ func (t *table) measure() {
 		}
 		t.widths[i] = max(len(c.title), c.reserve)
 		for _, row := range t.rows {
-			t.widths[i] = max(t.widths[i], ansi.StringWidth(t.text(row[i])))
+			t.widths[i] = max(t.widths[i], columnsOf(t.text(row[i])))
 		}
 	}
 }

@@ -27,6 +27,8 @@ type desk struct {
 	state    session.State
 	known    bool
 	received time.Time
+	// active are the modes that are in force in it.
+	active []mode
 	// clock is the time by the clock that modes and dates are judged by, as of the
 	// last message.
 	clock time.Time
@@ -48,8 +50,12 @@ func (d *desk) advance() {
 // take makes a state the one that is shown.
 func (d *desk) take(state session.State) {
 	d.state, d.known, d.received = state, true, d.now()
+	d.active = d.modes(state.Paths)
 	d.advance()
 }
+
+// forget knows nothing any more, because something else is looked at.
+func (d *desk) forget() { d.state, d.known, d.active = session.State{}, false, nil }
 
 // pathsOf are the paths to a port, with what was found when it was asked.
 func (d *desk) pathsOf(port cliv1alpha1.PortReference) []cliv1alpha1.Path {

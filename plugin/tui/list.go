@@ -25,12 +25,15 @@ type list struct {
 
 	filter entry
 	typing bool
-	// shown are the paths that match the filter, and their rows.
-	shown []cliv1alpha1.Path
-	rows  [][]cell
+	// all are the paths, shown those that match the filter; and their rows.
+	all, shown    []cliv1alpha1.Path
+	allRows, rows [][]cell
 	// selected is the identity of the path at cursor.
 	selected string
 	cursor   int
+	// fitted is the table of rows for a width; it is made anew when either changes.
+	fitted table
+	width  int
 	// pane is for what is shown instead of rows.
 	pane pane
 	// offset is the first row that is seen; height how many are.
@@ -63,12 +66,15 @@ func (l *list) Busy() string { return l.verifying.doing("asking " + l.desk.name(
 
 // Update takes keys, changes of the world and answers.
 func (l *list) Update(msg tea.Msg) (screen, tea.Cmd) {
-	var cmd tea.Cmd
 	switch msg := msg.(type) {
+	case worldChanged, changed:
+		l.arrange()
 	case report:
-		cmd = l.verifying.progress(msg)
+		return l, l.verifying.progress(msg)
 	case finished[session.Probed]:
-		cmd = l.verified(msg)
+		cmd := l.verified(msg)
+		l.arrange()
+		return l, cmd
 	case look:
 		return l, tell(msg)
 	case tea.KeyPressMsg:
@@ -76,27 +82,37 @@ func (l *list) Update(msg tea.Msg) (screen, tea.Cmd) {
 			return l, l.key(msg)
 		}
 		l.typed(msg)
+		l.choose()
 	case tea.PasteMsg:
 		l.filter.update(msg)
+		l.choose()
 	}
-	l.arrange()
-	return l, cmd
+	return l, nil
 }
 
-// arrange makes rows of the paths that match, and finds the cursor's again.
+// arrange makes rows of all paths.
 func (l *list) arrange() {
-	l.shown, l.rows = l.shown[:0], l.rows[:0]
-	at := -1
+	l.all, l.allRows = l.all[:0], l.allRows[:0]
 	for _, path := range l.desk.state.Paths {
 		path = l.desk.current(path)
-		row := l.desk.cells(path)
-		if !matches(path, row, l.filter.value()) {
+		l.all, l.allRows = append(l.all, path), append(l.allRows, l.desk.cells(path))
+	}
+	l.choose()
+}
+
+// choose takes the paths that match the filter, and finds the cursor's again.
+func (l *list) choose() {
+	l.shown, l.rows, l.width = l.shown[:0], l.rows[:0], 0
+	at := -1
+	filter := strings.Fields(strings.ToLower(l.filter.value()))
+	for i, path := range l.all {
+		if !matches(path, l.allRows[i], filter) {
 			continue
 		}
-		if identity(path) == l.selected {
+		if at < 0 && identity(path) == l.selected {
 			at = len(l.shown)
 		}
-		l.shown, l.rows = append(l.shown, path), append(l.rows, row)
+		l.shown, l.rows = append(l.shown, path), append(l.rows, l.allRows[i])
 	}
 	if at >= 0 {
 		l.cursor = at
@@ -143,7 +159,7 @@ func (l *list) key(msg tea.KeyPressMsg) tea.Cmd {
 	case pressed(msg, keyBack) && l.verifying.cancel():
 	case pressed(msg, keyBack):
 		l.filter.set("")
-		l.arrange()
+		l.choose()
 	case pressed(msg, keyFilter):
 		l.typing = true
 	case pressed(msg, keyScope):
@@ -227,8 +243,10 @@ func (l *list) View(width, height int) string {
 	if len(l.shown) == 0 && !l.Typing() {
 		return l.pane.center(l.desk.theme, l.empty(), width, height)
 	}
-	fitted := newTable(l.columns(), l.rows, width-4)
-	lines := []string{"  " + l.desk.theme.title.Render(fitted.header())}
+	if l.width != width {
+		l.fitted, l.width = newTable(l.columns(), l.rows, width-4), width
+	}
+	lines := []string{"  " + l.desk.theme.title.Render(l.fitted.header())}
 	// The window follows the cursor, and moves no further than it has to.
 	l.height = max(1, height-2)
 	l.offset = max(0, min(l.offset, len(l.rows)-l.height))
@@ -236,10 +254,10 @@ func (l *list) View(width, height int) string {
 	for i := l.offset; i < min(len(l.rows), l.offset+l.height); i++ {
 		if i == l.cursor {
 			plain := func(_ int, text string) string { return text }
-			lines = append(lines, l.desk.theme.cursor.Render(fit("> "+fitted.row(i, plain), width)))
+			lines = append(lines, l.desk.theme.cursor.Render(fit("> "+l.fitted.row(i, plain), width)))
 			continue
 		}
-		lines = append(lines, "  "+fitted.row(i, l.desk.paint(l.shown[i])))
+		lines = append(lines, "  "+l.fitted.row(i, l.desk.paint(l.shown[i])))
 	}
 	for len(lines) < height-1 {
 		lines = append(lines, "")

@@ -146,6 +146,7 @@ func TestANamespaceIsChosen(t *testing.T) {
 	d.until("NO PATHS")
 	d.press("a")
 	d.until("all namespaces", "READING")
+	d.await(func() bool { return len(service.watched()) == 3 }, "the watch of all namespaces")
 	d.press("a")
 	d.until("namespace bank", "READING")
 	want := []session.Scope{

@@ -23,11 +23,11 @@ type mode struct {
 	until time.Time
 }
 
-// modes are those in force in what is shown, the worst and the longest first.
-func (d *desk) modes() []mode {
+// modes are those in force on paths, the worst and the longest first.
+func (d *desk) modes(paths []cliv1alpha1.Path) []mode {
 	var list []mode
 	seen := map[string]bool{}
-	for _, path := range d.state.Paths {
+	for _, path := range paths {
 		if path.Policy == nil || path.Policy.Mode.State != "Active" {
 			continue
 		}
@@ -98,7 +98,7 @@ func clock(left time.Duration) string {
 // banner says which modes are in force, in one line of that width: as many as
 // fit, and how many more there are. It is "" without any.
 func (d *desk) banner(width int) string {
-	modes := d.modes()
+	modes := d.active
 	if len(modes) == 0 {
 		return ""
 	}
@@ -113,14 +113,20 @@ func (d *desk) banner(width int) string {
 // listed is as many modes as fit, shorter where not even one does.
 func listed(modes []mode, now time.Time, width int) string {
 	text := ""
-	for i := len(modes) - 1; i >= 0; i-- {
-		rest := len(modes) - i - 1
-		if text = sentence(modes[:i+1], now, ", ", " left"); rest > 0 {
-			text += fmt.Sprintf("; +%d more", rest)
+	for i := range modes {
+		longer := sentence(modes[:i+1], now, ", ", " left")
+		if ansi.StringWidth(longer) > width {
+			break
 		}
-		if ansi.StringWidth(text) <= width {
-			return text
+		if rest := len(modes) - i - 1; rest > 0 {
+			longer += fmt.Sprintf("; +%d more", rest)
 		}
+		if ansi.StringWidth(longer) <= width {
+			text = longer
+		}
+	}
+	if text != "" {
+		return text
 	}
 	text = sentence(modes[:1], now, " ", "")
 	if rest := len(modes) - 1; rest > 0 {

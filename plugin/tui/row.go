@@ -3,6 +3,7 @@ package tui
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,9 +152,9 @@ func identity(path cliv1alpha1.Path) string {
 		reference(path.Gateway), path.Listener, reference(path.Route), path.Rule)
 }
 
-// matches says whether every word of a filter is in what a row says.
-func matches(path cliv1alpha1.Path, row []cell, filter string) bool {
-	if filter == "" {
+// matches says whether every word, in small letters, is in what a row says.
+func matches(path cliv1alpha1.Path, row []cell, words []string) bool {
+	if len(words) == 0 {
 		return true
 	}
 	var text strings.Builder
@@ -162,12 +163,7 @@ func matches(path cliv1alpha1.Path, row []cell, filter string) bool {
 	}
 	text.WriteString(path.Verdict.Reason + " " + path.Listener + " " + strings.Join(path.Hostnames, " "))
 	all := strings.ToLower(text.String())
-	for word := range strings.FieldsSeq(strings.ToLower(filter)) {
-		if !strings.Contains(all, word) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(all, word) })
 }
 
 // ago is an age in words.

@@ -7,10 +7,24 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
+// columnsOf is how many columns text takes.
+func columnsOf(text string) int {
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return ansi.StringWidth(text)
+		}
+	}
+	return len(text)
+}
+
 // fit makes text exactly that wide: cut with an ellipsis, or filled with blanks.
 func fit(text string, width int) string {
-	text = ansi.Truncate(text, max(0, width), "…")
-	return text + strings.Repeat(" ", max(0, width-ansi.StringWidth(text)))
+	used := columnsOf(text)
+	if used > width {
+		text = ansi.Truncate(text, max(0, width), "…")
+		used = columnsOf(text)
+	}
+	return text + strings.Repeat(" ", max(0, width-used))
 }
 
 // cut leaves at most so many lines.
