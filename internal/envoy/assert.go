@@ -25,7 +25,7 @@ import (
 //	A0   the cluster and its assignment carry the backend's name
 //	A1   something is verified, unless the mode is InsecureSkipVerification
 //	A2   a failed verification is never accepted
-//	A3   names and dates are checked against a CA, or not at all
+//	A3   names, dates and revocation are checked against a CA, or not at all
 //	A4   nothing is taken from the request
 //	A5   no field that Envoy ignores, or that was not thought about
 //	A6   pins are 32 bytes, in the form Envoy reads
@@ -86,7 +86,7 @@ func assertTrust(t *model.Trust) error {
 	chain, name := len(t.Anchors) > 0, len(t.Names) > 0
 	mode := modeOf(t)
 	if mode == model.InsecureSkipVerification {
-		if t.Verifies() || name || t.IgnoreTime {
+		if t.Verifies() || name || t.IgnoreTime || len(t.CRLs) > 0 {
 			return errors.New("A1: InsecureSkipVerification has something to verify")
 		}
 		return nil
@@ -176,6 +176,9 @@ func assertValidation(common *tlsv3.CommonTlsContext, t *model.Trust, known *bun
 	if err := assertNames(v, t); err != nil {
 		return err
 	}
+	if err := assertCRLs(v, t, known); err != nil {
+		return err
+	}
 	return assertLeaves(v, t)
 }
 
@@ -193,9 +196,11 @@ func assertOnlyKnownChecks(v *tlsv3.CertificateValidationContext) error {
 		VerifyCertificateSpki:     v.GetVerifyCertificateSpki(),
 		VerifyCertificateHash:     v.GetVerifyCertificateHash(),
 		AllowExpiredCertificate:   v.GetAllowExpiredCertificate(),
+		Crl:                       v.GetCrl(),
+		OnlyVerifyLeafCertCrl:     v.GetOnlyVerifyLeafCertCrl(),
 	}
 	if !proto.Equal(expected, v) {
-		return errors.New("A5: the validation context has a field that is not inline CA, name, pin or date check")
+		return errors.New("A5: the validation context has a field that is not inline CA, name, pin, CRL or date check")
 	}
 	return nil
 }
@@ -222,12 +227,44 @@ func assertAnchors(v *tlsv3.CertificateValidationContext, t *model.Trust, known 
 	if !inline {
 		return errors.New("A1: the CA is not inline")
 	}
-	count, err := known.count(text.InlineString)
+	count, err := known.count(pemCertificate, text.InlineString)
 	if err != nil {
 		return fmt.Errorf("A1: the CA is not usable: %w", err)
 	}
 	if count != len(t.Anchors) {
 		return fmt.Errorf("A1: %d CA certificates where the trust has %d", count, len(t.Anchors))
+	}
+	return nil
+}
+
+// assertCRLs (A3): every revocation list of the trust is there, and asked about
+// as many certificates as the trust says.
+func assertCRLs(v *tlsv3.CertificateValidationContext, t *model.Trust, known *bundles) error {
+	if len(t.CRLs) == 0 {
+		if v.GetCrl() != nil || v.GetOnlyVerifyLeafCertCrl() {
+			return errors.New("A3: there is a CRL that the trust does not have")
+		}
+		return nil
+	}
+	if len(t.Anchors) == 0 {
+		return errors.New("A3: a CRL without a CA, which Envoy refuses")
+	}
+	if t.CRLsDigest != "" && t.CRLsDigest != known.digest(t.CRLs) {
+		return errors.New("A0: the cluster's name covers other CRLs than the trust has")
+	}
+	if v.GetOnlyVerifyLeafCertCrl() == t.RevokeChain {
+		return errors.New("A3: revocation is checked of other certificates than the trust says")
+	}
+	text, inline := v.GetCrl().GetSpecifier().(*corev3.DataSource_InlineString)
+	if !inline {
+		return errors.New("A3: the CRL is not inline")
+	}
+	count, err := known.count(pemCRL, text.InlineString)
+	if err != nil {
+		return fmt.Errorf("A3: the CRL is not usable: %w", err)
+	}
+	if count != len(t.CRLs) {
+		return fmt.Errorf("A3: %d CRLs where the trust has %d", count, len(t.CRLs))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -20,6 +21,7 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/pin"
+	"github.com/backendtls/backendtls/test/pki"
 )
 
 // subject is a sound cluster, to be broken on purpose.
@@ -107,13 +109,30 @@ func repacked(t *testing.T, context *tlsv3.UpstreamTlsContext) *corev3.Transport
 	}
 }
 
+// revocationList is the DER of one that is on nobody's side.
+func revocationList(t *testing.T) []byte {
+	t.Helper()
+	identity, err := pki.SelfSigned(pki.Request{Name: "CA", CA: true, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := identity.CRL(pki.Revocation{ThisUpdate: time.Unix(0, 0), NextUpdate: time.Unix(1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	return block.Bytes
+}
+
 func TestASoundClusterPasses(t *testing.T) {
 	for name, trust := range map[string]func(*model.Trust){
-		"CA, names and pins":  nil,
-		"the zero mode":       func(t *model.Trust) { t.Mode = "" },
-		"pins alone":          func(t *model.Trust) { t.Anchors, t.Names = nil, nil },
-		"allow expired":       func(t *model.Trust) { t.Mode, t.IgnoreTime = model.InsecureAllowExpired, true },
-		"skip the name alone": func(t *model.Trust) { t.Mode, t.Names = model.InsecureSkipOnlySANVerification, nil },
+		"CA, names and pins":             nil,
+		"the zero mode":                  func(t *model.Trust) { t.Mode = "" },
+		"pins alone":                     func(t *model.Trust) { t.Anchors, t.Names = nil, nil },
+		"allow expired":                  func(t *model.Trust) { t.Mode, t.IgnoreTime = model.InsecureAllowExpired, true },
+		"skip the name alone":            func(t *model.Trust) { t.Mode, t.Names = model.InsecureSkipOnlySANVerification, nil },
+		"revocation lists":               func(trust *model.Trust) { trust.CRLs = [][]byte{revocationList(t)} },
+		"revocation lists for the chain": func(trust *model.Trust) { trust.CRLs, trust.RevokeChain = [][]byte{revocationList(t)}, true },
 		"skip everything": func(t *model.Trust) {
 			t.Mode, t.Anchors, t.Names, t.Leaves = model.InsecureSkipVerification, nil, nil, nil
 		},
@@ -212,7 +231,35 @@ func TestAMessageThatChecksLessIsRefused(t *testing.T) {
 		"a depth, which Envoy ignores": {"A5", func(s *subject) {
 			s.validation().MaxVerifyDepth = wrapperspb.UInt32(1)
 		}},
-		"a revocation list": {"A5", func(s *subject) { s.validation().Crl = inline("x") }},
+		"a revocation list that nobody asked for": {"A3", func(s *subject) { s.validation().Crl = inline("x") }},
+		"the leaf alone to be asked about":        {"A3", func(s *subject) { s.validation().OnlyVerifyLeafCertCrl = true }},
+		"no revocation list": {"A3", func(s *subject) {
+			s.backend.Trust.CRLs = [][]byte{revocationList(t)}
+			s.validation().OnlyVerifyLeafCertCrl = true
+		}},
+		"another revocation list's number": {"A3", func(s *subject) {
+			list := revocationList(t)
+			s.backend.Trust.CRLs = [][]byte{list, list}
+			s.validation().Crl = inline((&bundles{}).pem(pemCRL, [][]byte{list}))
+			s.validation().OnlyVerifyLeafCertCrl = true
+		}},
+		"a certificate for a revocation list": {"A3", func(s *subject) {
+			s.backend.Trust.CRLs = [][]byte{revocationList(t)}
+			s.validation().Crl = s.validation().GetTrustedCa()
+			s.validation().OnlyVerifyLeafCertCrl = true
+		}},
+		"the leaf alone where the chain is to be asked about": {"A3", func(s *subject) {
+			s.backend.Trust.CRLs, s.backend.Trust.RevokeChain = [][]byte{revocationList(t)}, true
+			s.validation().Crl = inline((&bundles{}).pem(pemCRL, s.backend.Trust.CRLs))
+			s.validation().OnlyVerifyLeafCertCrl = true
+		}},
+		"a revocation list without a CA": {"A3", func(s *subject) {
+			s.backend.Trust.CRLs = [][]byte{revocationList(t)}
+			s.backend.Trust.Anchors, s.backend.Trust.Names = nil, nil
+			s.validation().TrustedCa, s.validation().MatchTypedSubjectAltNames = nil, nil
+			s.validation().Crl = inline((&bundles{}).pem(pemCRL, s.backend.Trust.CRLs))
+			s.validation().OnlyVerifyLeafCertCrl = true
+		}},
 		"no pins": {"A6", func(s *subject) {
 			s.validation().VerifyCertificateSpki, s.validation().VerifyCertificateHash = nil, nil
 		}},

@@ -80,8 +80,15 @@ func (t *translation) validationContext(trust *model.Trust) *tlsv3.CertificateVa
 	}
 	if len(trust.Anchors) > 0 {
 		v.TrustedCa = &corev3.DataSource{
-			Specifier: &corev3.DataSource_InlineString{InlineString: t.bundles.pem(trust.Anchors)},
+			Specifier: &corev3.DataSource_InlineString{InlineString: t.bundles.pem(pemCertificate, trust.Anchors)},
 		}
+	}
+	if len(trust.CRLs) > 0 {
+		v.Crl = &corev3.DataSource{
+			Specifier: &corev3.DataSource_InlineString{InlineString: t.bundles.pem(pemCRL, trust.CRLs)},
+		}
+		// Without this every certificate of the path needs a list of its issuer.
+		v.OnlyVerifyLeafCertCrl = !trust.RevokeChain
 	}
 	for _, name := range trust.Names {
 		v.MatchTypedSubjectAltNames = append(v.MatchTypedSubjectAltNames, nameMatcher(name))

@@ -55,6 +55,15 @@ type Trust struct {
 	Names []Name
 	// Leaves: the leaf must match one of them; empty where leaves are not pinned.
 	Leaves []pin.Pin
+	// CRLs are certificate revocation lists, DER, sorted; empty where revocation is
+	// not checked. They come with Anchors only. Of the newest list of the leaf's
+	// issuer the leaf must be absent, and without such a list it is refused.
+	CRLs [][]byte `json:",omitzero"`
+	// CRLsDigest is DigestAnchors(CRLs), as AnchorsDigest is of Anchors.
+	CRLsDigest string `json:",omitzero"`
+	// RevokeChain asks the same of every certificate of the path, the anchor
+	// included.
+	RevokeChain bool `json:",omitzero"`
 	// ALPN are the protocols offered.
 	ALPN []string
 	// MinTLSVersion is the least version to speak, as in crypto/tls; 0 is TLS 1.2,
@@ -94,8 +103,8 @@ func (t *Trust) Verifies() bool { return len(t.Anchors)+len(t.Leaves) > 0 }
 // are configured alike.
 func (t *Trust) Digest() string { return digest(t.canonical()) }
 
-// canonical is the trust without what is not part of it, the anchors by their
-// digest.
+// canonical is the trust without what is not part of it, the anchors and the
+// revocation lists by their digests.
 func (t *Trust) canonical() *Trust {
 	if t == nil {
 		return nil
@@ -108,11 +117,17 @@ func (t *Trust) canonical() *Trust {
 	case c.AnchorsDigest == "":
 		c.AnchorsDigest = DigestAnchors(c.Anchors)
 	}
-	c.Anchors = nil
+	switch {
+	case len(c.CRLs) == 0:
+		c.CRLsDigest = ""
+	case c.CRLsDigest == "":
+		c.CRLsDigest = DigestAnchors(c.CRLs)
+	}
+	c.Anchors, c.CRLs = nil, nil
 	return &c
 }
 
-// DigestAnchors identifies a set of anchors, in their order: the SHA-256 of
+// DigestAnchors identifies a set of anchors, or of CRLs, in their order: the SHA-256 of
 // each one's length and content, in hex.
 func DigestAnchors(anchors [][]byte) string {
 	hash := sha256.New()

@@ -49,6 +49,9 @@ func TestTheNameOfABackendCoversItsTrust(t *testing.T) {
 		"dates left out":         func(t *model.Trust) { t.IgnoreTime = true },
 		"another name":           func(t *model.Trust) { t.Names = []model.Name{{Kind: model.URI, Value: "api.example.com"}} },
 		"another SNI":            func(t *model.Trust) { t.SNI = "b.example.com" },
+		"a revocation list":      func(t *model.Trust) { t.CRLs = [][]byte{[]byte("ab")} },
+		"another one":            func(t *model.Trust) { t.CRLs = [][]byte{[]byte("ac")} },
+		"lists for all":          func(t *model.Trust) { t.CRLs, t.RevokeChain = [][]byte{[]byte("ab")}, true },
 		"another policy":         func(t *model.Trust) { t.Policy.Name = "b" },
 		"another protocol to it": func(t *model.Trust) { t.ALPN = []string{"h2"} },
 	} {

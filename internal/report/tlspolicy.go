@@ -41,6 +41,10 @@ const (
 	PolicyReasonInvalidCACertificateRef      PolicyReason = "InvalidCACertificateRef"
 	PolicyReasonInvalidKind                  PolicyReason = "InvalidKind"
 	PolicyReasonInvalidTrustedCertificateRef PolicyReason = "InvalidTrustedCertificateRef"
+	PolicyReasonInvalidCRLRef                PolicyReason = "InvalidCRLRef"
+	// PolicyReasonCRLExpired: a revocation list is past its nextUpdate, so that
+	// Envoy refuses what it would be asked about. The policy stays in force.
+	PolicyReasonCRLExpired PolicyReason = "CRLExpired"
 )
 
 // The reasons of Programmed, beyond those that every Programmed has.

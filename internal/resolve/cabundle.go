@@ -49,6 +49,7 @@ type bundleKey struct {
 type bundles struct {
 	b    *builder
 	read map[bundleKey]bundle
+	crls map[bundleKey]crlBundle
 }
 
 // get reads the certificates under a key of a ConfigMap or Secret.
@@ -64,24 +65,66 @@ func (s *bundles) get(gateway, object gwapi.Key, key string) bundle {
 }
 
 func (s *bundles) load(gateway, object gwapi.Key, key string) bundle {
-	data, why, sentence := s.data(gateway, object)
+	text, why, sentence := s.text(gateway, object, key)
 	if why != present {
 		return bundle{why: why, fault: sentence}
-	}
-	text, found := data[key]
-	if !found {
-		return bundle{why: faulty, fault: fmt.Sprintf("%s has no key %q, it has %s", object, key, listKeys(data))}
 	}
 	certificates, err := parseCertificates(text)
 	if err != nil {
 		return bundle{why: faulty, fault: fmt.Sprintf("%s key %q: %v", object, key, err)}
 	}
-	sum := sha256.Sum256(text)
 	return bundle{
 		certificates: certificates,
 		anchors:      newAnchorSet(certificates),
-		digest:       "sha256:" + hex.EncodeToString(sum[:]),
+		digest:       digestText(text),
 	}
+}
+
+func digestText(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// crlBundle is the revocation lists under one key of one object, as bundle is of
+// certificates.
+type crlBundle struct {
+	lists  []*x509.RevocationList
+	digest string
+	why    absence
+	fault  string
+}
+
+// getCRLs reads the revocation lists under a key of a ConfigMap or Secret.
+func (s *bundles) getCRLs(gateway, object gwapi.Key, key string) crlBundle {
+	s.b.ref(gateway, object)
+	id := bundleKey{object: object, key: key}
+	if known, found := s.crls[id]; found {
+		return known
+	}
+	text, why, sentence := s.text(gateway, object, key)
+	found := crlBundle{why: why, fault: sentence}
+	if why == present {
+		var err error
+		found.digest = digestText(text)
+		if found.lists, err = parseCRLs(text); err != nil {
+			found.why, found.fault = faulty, fmt.Sprintf("%s key %q: %v", object, key, err)
+		}
+	}
+	s.crls[id] = found
+	return found
+}
+
+// text is what the object holds under a key.
+func (s *bundles) text(gateway, object gwapi.Key, key string) (text []byte, why absence, sentence string) {
+	data, why, sentence := s.data(gateway, object)
+	if why != present {
+		return nil, why, sentence
+	}
+	text, found := data[key]
+	if !found {
+		return nil, faulty, fmt.Sprintf("%s has no key %q, it has %s", object, key, listKeys(data))
+	}
+	return text, present, ""
 }
 
 // data is what the object holds by key.

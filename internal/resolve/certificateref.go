@@ -14,14 +14,16 @@ import (
 
 // The keys under which certificates are looked for: caCertificateRefs always
 // mean ca.crt (the Gateway API says so), trusted-certificates mean tls.crt, as
-// in a Secret of type kubernetes.io/tls, unless they name another key.
+// in a Secret of type kubernetes.io/tls, and crl means ca.crl, unless they name
+// another key.
 const (
 	caKey   = "ca.crt"
 	leafKey = "tls.crt"
+	crlKey  = "ca.crl"
 )
 
-// certificateRef names PEM certificates: a key of a ConfigMap or Secret in the
-// policy's namespace.
+// certificateRef names PEM certificates or revocation lists: a key of a ConfigMap
+// or Secret in the policy's namespace.
 type certificateRef struct {
 	kind gwapi.Kind
 	name string
@@ -34,15 +36,16 @@ func (r certificateRef) String() string {
 }
 
 // readCertificateRefs reads configmap/NAME[:KEY] and secret/NAME[:KEY],
-// separated by white space or commas, in order and without repetition.
-func readCertificateRefs(value string) ([]certificateRef, error) {
+// separated by white space or commas, in order and without repetition. Where no
+// key is named, usual is meant.
+func readCertificateRefs(value, usual string) ([]certificateRef, error) {
 	items := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(items) == 0 {
-		return nil, errors.New("names no certificate, want configmap/NAME[:KEY] or secret/NAME[:KEY]")
+		return nil, errors.New("names nothing, want configmap/NAME[:KEY] or secret/NAME[:KEY]")
 	}
 	var refs []certificateRef
 	for _, item := range items {
-		ref, err := readCertificateRef(item)
+		ref, err := readCertificateRef(item, usual)
 		if err != nil {
 			return nil, err
 		}
@@ -53,10 +56,10 @@ func readCertificateRefs(value string) ([]certificateRef, error) {
 	return refs, nil
 }
 
-func readCertificateRef(item string) (certificateRef, error) {
+func readCertificateRef(item, usual string) (certificateRef, error) {
 	kind, rest, _ := strings.Cut(item, "/")
 	name, key, keyed := strings.Cut(rest, ":")
-	ref := certificateRef{name: name, key: leafKey}
+	ref := certificateRef{name: name, key: usual}
 	switch kind {
 	case "configmap":
 		ref.kind = gwapi.KindConfigMap

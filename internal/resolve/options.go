@@ -26,18 +26,20 @@ const (
 	optionPins      = "pins"
 	optionPinsOnly  = "pins-only"
 	optionTrusted   = "trusted-certificates"
+	optionCRL       = "crl"
+	optionCRLScope  = "crl-scope"
 	maxReasonLength = 256
 )
 
 var (
 	servedOptions = []string{
 		optionMode, optionSince, optionUntil, optionReason, optionPins, optionPinsOnly, optionTrusted,
-		optionMinTLS, optionMaxTLS, optionSuites, optionCurves, optionAlgorithms, optionALPN,
+		optionCRL, optionCRLScope, optionMinTLS, optionMaxTLS, optionSuites, optionCurves, optionAlgorithms, optionALPN,
 	}
 	// laterOptions are keys of the API that this version does not serve. Each
 	// narrows trust or shapes the handshake, so leaving one out would connect in
 	// a way that its author excluded: they are refused, never ignored.
-	laterOptions = []string{"client-certificate", "crl", "crl-scope"}
+	laterOptions = []string{"client-certificate"}
 )
 
 // policyOptions is spec.options of a BackendTLSPolicy, understood.
@@ -50,7 +52,10 @@ type policyOptions struct {
 	pins         []pin.Pin
 	pinsOnly     bool
 	trusted      []certificateRef
-	offer        tlsOffer
+	crls         []certificateRef
+	// crlScope is "" where none is given.
+	crlScope crlScope
+	offer    tlsOffer
 	// idle are keys of ours that have no effect because no insecure mode is
 	// asked for, sorted. They are no fault: writing `mode: Standard` is how a
 	// mode is left, and that must never cut traffic.
@@ -85,6 +90,10 @@ func readOptions(given map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue) po
 	if fault := options.offer.contradiction(); fault != "" {
 		options.faults = append(options.faults, fault)
 	}
+	if options.crlScope != "" && len(options.crls) == 0 {
+		options.faults = append(options.faults, fmt.Sprintf("spec.options[%q]: has no meaning without %s%s",
+			gwapi.Prefix+optionCRLScope, gwapi.Prefix, optionCRL))
+	}
 	options.noteIdle(given)
 	return options
 }
@@ -108,7 +117,11 @@ func (o *policyOptions) read(name, value string) (err error) {
 			err = fmt.Errorf("%q is not allowed, only \"true\" is; to trust the CA again, remove the key", value)
 		}
 	case optionTrusted:
-		o.trusted, err = readCertificateRefs(value)
+		o.trusted, err = readCertificateRefs(value, leafKey)
+	case optionCRL:
+		o.crls, err = readCertificateRefs(value, crlKey)
+	case optionCRLScope:
+		o.crlScope, err = readCRLScope(value)
 	default:
 		var known bool
 		if known, err = o.offer.read(name, value); !known {

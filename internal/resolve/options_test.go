@@ -47,7 +47,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{"no pin", "backendtls.dev/pins", " , ", []string{"no pin in the list"}},
 		{"a pin of 31 bytes", "backendtls.dev/pins", "spki-sha256:" + strings.Repeat("A", 42) + "==", []string{"bytes"}},
 		{"pins-only that is false", "backendtls.dev/pins-only", "false", []string{`"false"`, `"true"`}},
-		{"no trusted certificate", "backendtls.dev/trusted-certificates", "", []string{"names no certificate"}},
+		{"no trusted certificate", "backendtls.dev/trusted-certificates", "", []string{"names nothing"}},
 		{"a trusted certificate of no kind", "backendtls.dev/trusted-certificates", "leaves", []string{`"leaves"`, "configmap/NAME"}},
 		{"a kind in another case", "backendtls.dev/trusted-certificates", "ConfigMap/leaves", []string{"configmap/NAME"}},
 		{"a trusted certificate without a name", "backendtls.dev/trusted-certificates", "secret/", []string{"not a name"}},
@@ -67,8 +67,9 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{"a signature algorithm of SHA-1", "backendtls.dev/signature-algorithms", "rsa_pkcs1_sha1", []string{"is not a signature algorithm"}},
 		{"an unknown protocol", "backendtls.dev/alpn-protocols", "spdy/3", []string{`"spdy/3"`, "http/1.1, h2"}},
 		{"client-certificate", "backendtls.dev/client-certificate", "secret/x", []string{"not served by this version"}},
-		{"crl", "backendtls.dev/crl", "configmap/x", []string{"not served by this version"}},
-		{"crl-scope", "backendtls.dev/crl-scope", "Leaf", []string{"not served by this version"}},
+		{"no revocation list", "backendtls.dev/crl", " ", []string{"names nothing", "configmap/NAME"}},
+		{"a revocation list at an address", "backendtls.dev/crl", "http://crl.example.com/ca.crl", []string{"configmap/NAME"}},
+		{"a scope without a list", "backendtls.dev/crl-scope", "Leaf", []string{"no meaning without backendtls.dev/crl"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			options := readOptions(map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue{
@@ -86,6 +87,15 @@ func TestOptionsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestAScopeThatIsNoneIsRefused(t *testing.T) {
+	options := readOptions(map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue{
+		"backendtls.dev/crl": "configmap/x", "backendtls.dev/crl-scope": "chain",
+	})
+	if len(options.faults) != 1 || !strings.Contains(options.faults[0], `"chain" is neither Leaf nor Chain`) {
+		t.Errorf("faults %q", options.faults)
+	}
+}
+
 func TestOptionsThatAreUnderstood(t *testing.T) {
 	options := readOptions(map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue{
 		"backendtls.dev/mode":                 "InsecureAllowExpired",
@@ -94,6 +104,8 @@ func TestOptionsThatAreUnderstood(t *testing.T) {
 		"backendtls.dev/mode-reason":          "  renewal is late \n",
 		"backendtls.dev/pins-only":            "true",
 		"backendtls.dev/trusted-certificates": "secret/b:x.pem,\n configmap/a secret/b:x.pem",
+		"backendtls.dev/crl":                  "configmap/lists, secret/lists:x.crl",
+		"backendtls.dev/crl-scope":            "Chain",
 		"backendtls.dev/min-tls-version":      "1.2",
 		"backendtls.dev/max-tls-version":      "1.3",
 		"backendtls.dev/cipher-suites":        "ECDHE-RSA-AES256-GCM-SHA384,ECDHE-RSA-AES128-GCM-SHA256",
@@ -110,6 +122,10 @@ func TestOptionsThatAreUnderstood(t *testing.T) {
 	if options.mode != model.InsecureAllowExpired || !options.pinsOnly || options.reason != "renewal is late" ||
 		!options.since.Equal(noon) || !options.until.Equal(noon.Add(2*time.Hour+500*time.Millisecond)) {
 		t.Errorf("read %+v", options)
+	}
+	lists := []certificateRef{{gwapi.KindConfigMap, "lists", "ca.crl"}, {gwapi.KindSecret, "lists", "x.crl"}}
+	if !slices.Equal(options.crls, lists) || options.crlScope != crlScopeChain {
+		t.Errorf("revocation lists %v %s, want %v", options.crls, options.crlScope, lists)
 	}
 	offer := tlsOffer{
 		least: tls.VersionTLS12, most: tls.VersionTLS13,

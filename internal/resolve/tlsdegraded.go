@@ -98,5 +98,12 @@ func checks(trust *model.Trust) string {
 	if pins != "" {
 		pins = ", and the certificate must " + pins
 	}
-	return "issuer, dates and name of the certificate are checked" + pins
+	what := "issuer, dates and name of the certificate are checked"
+	switch {
+	case len(trust.CRLs) > 0 && trust.RevokeChain:
+		what += ", and whether anything of its chain is revoked"
+	case len(trust.CRLs) > 0:
+		what = "issuer, dates, name and revocation of the certificate are checked"
+	}
+	return what + pins
 }

@@ -48,7 +48,7 @@ func newTLSPolicies(b *builder, reaches []reach) *tlsPolicies {
 	p := &tlsPolicies{
 		b:          b,
 		targets:    newTLSTargets(b.snap),
-		bundles:    &bundles{b: b, read: map[bundleKey]bundle{}},
+		bundles:    &bundles{b: b, read: map[bundleKey]bundle{}, crls: map[bundleKey]crlBundle{}},
 		broken:     map[string][]brokenPolicy{},
 		parameters: map[gwapi.Key]parameterResult{},
 		judged:     map[gwapi.Key]*tlsPolicy{},

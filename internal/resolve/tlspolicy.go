@@ -93,6 +93,7 @@ func judgePolicy(bundles *bundles, gateway gwapi.Key, object *gatewayv1.BackendT
 	judge.judgeNames()
 	judge.judgeAuthorities()
 	judge.judgeTrusted()
+	judge.judgeRevocation()
 	judge.conclude()
 	return policy
 }

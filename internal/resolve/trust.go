@@ -34,6 +34,11 @@ type trustMaterial struct {
 	// withTrusted says that trusted-certificates are asked for.
 	withTrusted bool
 	trusted     []*x509.Certificate
+	// withCRLs says that revocation is to be checked, by lists; of every
+	// certificate where revokeChain says so.
+	withCRLs    bool
+	lists       listSet
+	revokeChain bool
 	offer       tlsOffer
 }
 
@@ -63,9 +68,13 @@ func (m trustMaterial) written() (*model.Trust, error) {
 	if len(trust.Anchors) > 0 {
 		trust.Names = m.names
 	}
+	if m.withCRLs {
+		trust.CRLs, trust.CRLsDigest, trust.RevokeChain = m.lists.raw, m.lists.digest, m.revokeChain
+	}
 	// Each part that is asked for must be there: a CA without certificates, or
 	// trusted certificates none of which could be read, is not less to check.
-	if !trust.Verifies() || m.withCA && len(m.authorities) == 0 || m.withTrusted && len(trust.Leaves) == 0 {
+	if !trust.Verifies() || m.withCA && len(m.authorities) == 0 || m.withTrusted && len(trust.Leaves) == 0 ||
+		m.withCRLs && (len(trust.CRLs) == 0 || !m.withCA) {
 		return nil, errNoTrust
 	}
 	return trust, nil
@@ -103,6 +112,7 @@ func (m trustMaterial) weakened(written *model.Trust, mode model.Mode) (*model.T
 		return written, nil
 	case model.InsecureSkipVerification:
 		trust.Anchors, trust.AnchorsDigest, trust.Names, trust.Leaves = nil, "", nil, nil
+		trust.CRLs, trust.CRLsDigest, trust.RevokeChain = nil, "", false
 		return &trust, nil
 	case model.InsecureAllowExpired, model.InsecureSkipOnlySANVerification:
 		if len(trust.Anchors) == 0 {

@@ -19,6 +19,9 @@ const (
 	KindDates CheckKind = "Dates"
 	// KindUsage: the certificates below the trusted one allow a TLS server.
 	KindUsage CheckKind = "Usage"
+	// KindRevocation: no certificate that is to be asked about is revoked. Verify
+	// returns it only where the trust has revocation lists.
+	KindRevocation CheckKind = "Revocation"
 	// KindName: the leaf carries one of the expected names.
 	KindName CheckKind = "Name"
 	// KindLeaf: the leaf is a pinned one.
@@ -26,7 +29,7 @@ const (
 )
 
 // Kinds lists every kind in the order of Verify.
-var Kinds = []CheckKind{KindHandshake, KindChain, KindDates, KindUsage, KindName, KindLeaf}
+var Kinds = []CheckKind{KindHandshake, KindChain, KindDates, KindUsage, KindRevocation, KindName, KindLeaf}
 
 // Outcome is how a check ended.
 type Outcome string
@@ -51,14 +54,21 @@ const (
 	CertificateExpired  Reason = "CertificateExpired"
 	HostnameMismatch    Reason = "HostnameMismatch"
 	UntrustedIssuer     Reason = "UntrustedIssuer"
-	NotTLS              Reason = "NotTLS"
-	Unreachable         Reason = "Unreachable"
+	CertificateRevoked  Reason = "CertificateRevoked"
+	// CRLExpired: the revocation list is past its nextUpdate, or not valid yet, so
+	// that nothing it could say would count.
+	CRLExpired Reason = "CRLExpired"
+	// RevocationUnknown: there is no revocation list that could be asked.
+	RevocationUnknown Reason = "RevocationUnknown"
+	NotTLS            Reason = "NotTLS"
+	Unreachable       Reason = "Unreachable"
 )
 
 // precedence orders the reasons by how much they explain: an endpoint that is
 // not there before a foreign key, a foreign key before what follows from it.
 var precedence = []Reason{
-	Unreachable, NotTLS, PinMismatch, CertificateMismatch, UntrustedIssuer, CertificateExpired, HostnameMismatch,
+	Unreachable, NotTLS, PinMismatch, CertificateMismatch, UntrustedIssuer, CertificateRevoked, CRLExpired,
+	RevocationUnknown, CertificateExpired, HostnameMismatch,
 }
 
 // Check is the outcome of one check.

@@ -13,7 +13,7 @@ import (
 // Envoy speaks.
 func Observed(seen model.Observation, trust *model.Trust, now time.Time) []Check {
 	if len(seen.Chain) == 0 && seen.Fault != "" {
-		return append([]Check{faulty(seen)}, unchecked("the endpoint presented no certificate")...)
+		return append([]Check{faulty(seen)}, unchecked(trust, "the endpoint presented no certificate")...)
 	}
 	checks := Verify(seen.Chain, trust, now)
 	if checks[0].Outcome == Pass {

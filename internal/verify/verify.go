@@ -6,7 +6,8 @@ import (
 	"github.com/backendtls/backendtls/internal/model"
 )
 
-// Verify returns a check of each of Kinds, in that order, for the chain that an
+// Verify returns a check of each of Kinds, in that order (of KindRevocation only
+// where the trust has revocation lists), for the chain that an
 // endpoint presented (DER, leaf first) under the trust. It neither knows which
 // TLS version the endpoint speaks nor whether it is there: Observed does. A nil
 // trust, which is plaintext, accepts nothing.
@@ -17,7 +18,7 @@ func Verify(chain [][]byte, trust *model.Trust, now time.Time) []Check {
 	case trust == nil:
 		return []Check{failed(KindHandshake, CertificateMismatch, "no trust is configured: nothing can be verified")}
 	case presented == nil:
-		return append(checks, unchecked("there is no certificate that could be checked")...)
+		return append(checks, unchecked(trust, "there is no certificate that could be checked")...)
 	case !trust.Verifies():
 		return append(checks, unverified(trust)...)
 	}
@@ -37,29 +38,36 @@ func pathChecks(presented []*certificate, trust *model.Trust, now time.Time) []C
 	}
 	anchors := readAnchors(trust.Anchors)
 	found := findPath(presented, anchors)
-	return []Check{
+	checks := []Check{
 		checkChain(found, anchors, trust, now),
 		checkDates(found, trust, now),
 		checkUsage(found),
 	}
+	if len(trust.CRLs) > 0 {
+		checks = append(checks, checkRevocation(found, trust, now))
+	}
+	return checks
 }
 
 // unverified are the checks under a trust that verifies nothing.
 func unverified(trust *model.Trust) []Check {
 	if trust.Mode == model.InsecureSkipVerification {
-		return unchecked("mode InsecureSkipVerification accepts every certificate")
+		return unchecked(trust, "mode InsecureSkipVerification accepts every certificate")
 	}
 	// No mode but that one may come without anchors and leaves; were it
 	// published, Envoy would accept anything.
 	return append([]Check{
 		failed(KindChain, UntrustedIssuer, "mode %s without a trusted certificate or pin", trust.Mode),
-	}, unchecked("nothing is trusted")[1:]...)
+	}, unchecked(trust, "nothing is trusted")[1:]...)
 }
 
 // unchecked is every check but the handshake as NotChecked.
-func unchecked(why string) []Check {
+func unchecked(trust *model.Trust, why string) []Check {
 	var checks []Check
 	for _, kind := range Kinds[1:] {
+		if kind == KindRevocation && (trust == nil || len(trust.CRLs) == 0) {
+			continue
+		}
 		checks = append(checks, notChecked(kind, "%s", why))
 	}
 	return checks

@@ -37,9 +37,14 @@ func outcomes(t *testing.T, checks []verify.Check) string {
 	t.Helper()
 	letters := map[verify.Outcome]string{verify.Pass: "P", verify.Fail: "F", verify.NotChecked: "-"}
 	var out strings.Builder
+	kinds := slices.Clone(verify.Kinds)
+	if len(checks) < len(kinds) {
+		// Without revocation lists nobody asks for them.
+		kinds = slices.DeleteFunc(kinds, func(k verify.CheckKind) bool { return k == verify.KindRevocation })
+	}
 	for i, check := range checks {
-		if check.Kind != verify.Kinds[i] {
-			t.Errorf("check %d is %s, want %s", i, check.Kind, verify.Kinds[i])
+		if check.Kind != kinds[i] {
+			t.Errorf("check %d is %s, want %s", i, check.Kind, kinds[i])
 		}
 		if check.Message == "" {
 			t.Errorf("%s has no message", check.Kind)

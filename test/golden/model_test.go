@@ -67,6 +67,8 @@ type trustView struct {
 	IgnoreTime bool       `json:"ignoreTime,omitempty"`
 	Names      []string   `json:"names,omitempty"`
 	Leaves     []string   `json:"leaves,omitempty"`
+	CRLs       []string   `json:"crls,omitempty"`
+	Chain      bool       `json:"revokeChain,omitempty"`
 	MinTLS     string     `json:"minTLSVersion,omitempty"`
 	MaxTLS     string     `json:"maxTLSVersion,omitempty"`
 	Suites     []string   `json:"suites,omitempty"`
@@ -251,10 +253,14 @@ func viewTrust(known certificates, trust *model.Trust) *trustView {
 	view := &trustView{
 		Policy: trust.Policy.String(), Mode: trust.Mode, Until: moment(trust.Until), SNI: trust.SNI,
 		IgnoreTime: trust.IgnoreTime, ALPN: trust.ALPN,
+		Chain:  trust.RevokeChain,
 		Suites: trust.Suites, Curves: trust.Curves, Algorithms: trust.SignatureAlgorithms,
 	}
 	for _, der := range trust.Anchors {
 		view.Anchors = append(view.Anchors, known.name(pin.OfDER(der)))
+	}
+	for _, der := range trust.CRLs {
+		view.CRLs = append(view.CRLs, viewCRL(der))
 	}
 	if trust.MinTLSVersion != 0 {
 		view.MinTLS = tls.VersionName(trust.MinTLSVersion)
@@ -269,6 +275,15 @@ func viewTrust(known certificates, trust *model.Trust) *trustView {
 		view.Names = append(view.Names, fmt.Sprintf("%s %s", name.Kind, name.Value))
 	}
 	return view
+}
+
+// viewCRL is a revocation list by its issuer, its end and what is on it.
+func viewCRL(der []byte) string {
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s until %s, %d revoked", list.Issuer, moment(list.NextUpdate), len(list.RevokedCertificateEntries))
 }
 
 func viewPath(known certificates, path *model.Path) pathView {

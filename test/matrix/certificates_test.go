@@ -40,9 +40,11 @@ const (
 	named, namedURI       = "the hostname", "the URI"
 )
 
-// authorities are those that the policies trust.
+// authorities are those that the policies trust, and their revocation lists: of
+// today and of last week.
 type authorities struct {
-	root, other *pki.Identity
+	root, other  *pki.Identity
+	lists, spent []byte
 }
 
 // workshop makes certificates around a point in time; the first error fails the
@@ -98,6 +100,21 @@ func (w *workshop) leaf(edits ...func(*pki.Request)) *pki.Identity {
 	return w.must(w.middle.Issue(w.request("api", edits)))
 }
 
+// issue adds the revocation lists of an authority.
+func (w *workshop) issue(by *pki.Identity, revocation pki.Revocation) {
+	w.t.Helper()
+	add := func(to *[]byte, from, until time.Time) {
+		revocation.ThisUpdate, revocation.NextUpdate = from, until
+		list, err := by.CRL(revocation)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		*to = append(*to, list...)
+	}
+	add(&w.lists, w.now.AddDate(0, 0, -1), w.now.AddDate(0, 0, 1))
+	add(&w.spent, w.now.AddDate(0, 0, -8), w.now.AddDate(0, 0, -1))
+}
+
 func (w *workshop) expired(r *pki.Request) {
 	r.NotBefore, r.NotAfter = w.now.AddDate(0, 0, -3), w.now.AddDate(0, 0, -2)
 }
@@ -126,6 +143,7 @@ func (w *workshop) certificates() []*certificate {
 	rows = append(rows, w.renewals(good)...)
 	rows = append(rows, w.strangers()...)
 	rows = append(rows, w.dated()...)
+	rows = append(rows, w.revoked()...)
 	rows = append(rows, w.used()...)
 	rows = append(rows, w.titled()...)
 	rows = append(rows, w.keyed()...)
@@ -177,8 +195,32 @@ func (w *workshop) strangers() []*certificate {
 	}
 }
 
+// revoked are those that the revocation lists speak against, or not of.
+func (w *workshop) revoked() []*certificate {
+	revoked, above := w.leaf(), w.intermediate()
+	w.issue(w.root, pki.Revocation{Revoked: []*pki.Identity{above}})
+	w.issue(w.middle, pki.Revocation{Revoked: []*pki.Identity{revoked}})
+	w.issue(above, pki.Revocation{})
+	w.issue(w.other, pki.Revocation{})
+	return []*certificate{
+		{
+			title: "revoked", meaning: "on the revocation list of the intermediate", served: revoked,
+			lacks: []string{isUnrevoked},
+		},
+		{
+			title: "revoked intermediate", meaning: "its intermediate is on the revocation list of the CA",
+			served: w.must(above.Issue(w.request("api", nil))), lacks: []string{isUnrevokedAbove},
+		},
+		{
+			title: "without a revocation list", meaning: "of its intermediate there is no revocation list",
+			served: w.must(w.intermediate().Issue(w.request("api", nil))), lacks: []string{isUnrevoked},
+		},
+	}
+}
+
 func (w *workshop) dated() []*certificate {
 	dead := w.intermediate(w.expired)
+	w.issue(dead, pki.Revocation{})
 	return []*certificate{
 		{title: "expired", meaning: "two days ago", served: w.leaf(w.expired), lacks: []string{isDated}},
 		{title: "not yet valid", meaning: "in two days", served: w.leaf(w.early), lacks: []string{isDated}},

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/verify"
 )
 
 // note explains cells that could surprise somebody. It applies where everything
@@ -27,7 +28,8 @@ func (n *note) applies(c *cell, got outcome) bool {
 // underCA are the tables in which the chain to a CA is checked.
 var underCA = []string{
 	"a CA", "several CAs", "a CA and subjectAltNames", "System", "System and pins", "a CA and pins",
-	"a CA and a trusted certificate", "a CA, over TLS 1.2 at most", "a CA, and more kinds of keys",
+	"a CA and a trusted certificate", "a CA and revocation lists", "a CA and revocation lists for the chain",
+	"a CA and expired revocation lists", "a CA, over TLS 1.2 at most", "a CA, and more kinds of keys",
 }
 
 // verifying are the modes in which something is.
@@ -112,6 +114,29 @@ var notes = []note{
 		trusts: []string{"System and pins", "a CA and pins", "pins alone"}, modes: []model.Mode{model.Standard},
 		text: "A pin of the key (`spki-sha256`) outlives a renewal that keeps the key. A pin of the certificate " +
 			"(`cert-sha256`) and `trusted-certificates` do not.",
+	},
+	{
+		rows: []string{"revoked intermediate"}, trusts: []string{"a CA and revocation lists"}, outcome: accepted,
+		modes: verifying,
+		text: "By default only the backend's own certificate is looked for in the lists. With `crl-scope: Chain` every " +
+			"certificate is, the CA's own included, and each one needs a list of its issuer.",
+	},
+	{
+		rows:   []string{"without a revocation list"},
+		trusts: []string{"a CA and revocation lists", "a CA and revocation lists for the chain"}, outcome: refused,
+		text: "A certificate that no list could speak of is refused like one that is revoked. What is missing is the list " +
+			"of its intermediate: add that to `crl`.",
+	},
+	{
+		trusts: []string{"a CA and expired revocation lists"}, outcome: refusedBy(verify.KindRevocation),
+		modes: []model.Mode{model.Standard, model.InsecureSkipOnlySANVerification},
+		text: "Past its nextUpdate a list says nothing any more, and nobody is let in. Status says so beforehand: the time " +
+			"is in ResolvedRefs.",
+	},
+	{
+		trusts: []string{"a CA and expired revocation lists"}, modes: []model.Mode{model.InsecureAllowExpired},
+		rows: []string{"good"}, outcome: accepted,
+		text: "The mode leaves out the dates of revocation lists too. What they say counts: a revoked certificate is refused.",
 	},
 	{
 		trusts: []string{"System"}, modes: []model.Mode{model.InsecureSkipOnlySANVerification}, outcome: invalid,

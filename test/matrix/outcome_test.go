@@ -1,6 +1,7 @@
 package matrix_test
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/backendtls/backendtls/internal/verify"
@@ -16,15 +17,17 @@ const (
 	invalid outcome = "invalid"
 )
 
-// refusedBy is a refusal by a check, which comes before those that follow it in
-// verify.Kinds.
+// refusedBy is a refusal by a check.
 func refusedBy(kind verify.CheckKind) outcome { return outcome("refused: " + kind) }
 
-// judged is what verify decides: the first check that fails.
+// judged is what verify decides: the first check that fails, in the order in
+// which Envoy makes them, which is that of words.
 func judged(checks []verify.Check) outcome {
-	for _, check := range checks {
-		if check.Outcome == verify.Fail {
-			return refusedBy(check.Kind)
+	for _, word := range words {
+		if slices.ContainsFunc(checks, func(c verify.Check) bool {
+			return c.Kind == word.kind && c.Outcome == verify.Fail
+		}) {
+			return refusedBy(word.kind)
 		}
 	}
 	return accepted
@@ -42,6 +45,9 @@ var reasons = []struct {
 	{"unsupported certificate purpose", verify.KindUsage},
 	{"unable to get local issuer certificate", verify.KindChain},
 	{"self signed certificate", verify.KindChain},
+	{"certificate revoked", verify.KindRevocation},
+	{"CRL has expired", verify.KindRevocation},
+	{"unable to get certificate CRL", verify.KindRevocation},
 	{"SAN matcher", verify.KindName},
 	{"cert hash and spki", verify.KindLeaf},
 	{"CERTIFICATE VERIFY FAILED", ""},

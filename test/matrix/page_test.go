@@ -23,7 +23,7 @@ operator's own code, and a request through a real Envoy 1.40 to a backend that p
 | | means |
 |---|---|
 | ✓ | the connection is made |
-| ✗ *check* | Envoy refuses the certificate, and requests get a 503; *check* is the first that fails |
+| ✗ *check* | Envoy refuses the certificate, and requests get a 503; *check* is the first that fails, in the order below |
 | 500 | the policy is refused in this mode; Envoy is told not to try, and requests get a 500 |
 | (1) | see the [explanation](#what-may-surprise) of that number |
 
@@ -31,7 +31,8 @@ operator's own code, and a request through a real Envoy 1.40 to a backend that p
 |---|---|
 `
 
-// words are how the page calls the checks.
+// words are how the page calls the checks, in the order in which Envoy makes them
+// (X509_verify_cert in BoringSSL, then default_validator.cc).
 var words = []struct {
 	kind       verify.CheckKind
 	word, asks string
@@ -39,8 +40,9 @@ var words = []struct {
 	{verify.KindHandshake, "handshake", "can the certificate's key be used in a TLS handshake with Envoy at all? No mode leaves " +
 		"this out"},
 	{verify.KindChain, "issuer", "does a path of signatures lead to what is trusted?"},
-	{verify.KindDates, "dates", "is every certificate of that path valid now?"},
 	{verify.KindUsage, "use", "do the certificates below the trusted one allow a TLS server?"},
+	{verify.KindRevocation, "revocation", "is there a valid revocation list of the issuer, and the certificate not on it?"},
+	{verify.KindDates, "dates", "is every certificate of that path valid now?"},
 	{verify.KindName, "name", "does the certificate carry the hostname, or one of the subjectAltNames?"},
 	{verify.KindLeaf, "pin", "is it one of the pinned or trusted certificates, or has it a pinned key?"},
 }

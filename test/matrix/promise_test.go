@@ -100,6 +100,8 @@ func (c *cell) passes(check string) (passes, known bool) {
 		return slices.ContainsFunc(c.certificate.names, func(name string) bool {
 			return slices.Contains(c.trust.names, name)
 		}), true
+	case isUnrevoked:
+		return !lacks(isUnrevoked) && (!c.trust.wholeChain || !lacks(isUnrevokedAbove)), true
 	case isPinned:
 		return !lacks(isPinned) && (!c.trust.wholePins || !lacks(isThat)), true
 	default:

@@ -17,6 +17,11 @@ const (
 	isNamed  = "name"
 	isPinned = "pin"
 	isThat   = "that certificate"
+	// What is revoked is not distinguished from what no list speaks of.
+	isUnrevoked = "revocation"
+	// isUnrevokedAbove is what the table calls revocation too, of a policy that asks
+	// about the whole chain.
+	isUnrevokedAbove = "revocation above"
 )
 
 // trust is a table: what a policy trusts.
@@ -30,6 +35,8 @@ type trust struct {
 	issuers, names []string
 	// wholePins: a renewed certificate with the pinned key does not match.
 	wholePins bool
+	// wholeChain: the intermediates must not be revoked either.
+	wholeChain bool
 	// validation and options are of the policy; the options without the mode.
 	validation func(c *certificate) map[string]any
 	options    func(c *certificate) map[string]string
@@ -37,7 +44,8 @@ type trust struct {
 
 // The names of the ConfigMaps that hold the CAs.
 const (
-	caObject, otherObject = "shop-ca", "other-ca"
+	caObject, otherObject    = "shop-ca", "other-ca"
+	listsObject, spentObject = "revoked-certificates", "revoked-certificates-of-last-week"
 )
 
 func references(names ...string) map[string]any {
@@ -127,6 +135,21 @@ func trusts() []trust {
 			},
 		},
 		{
+			title: "a CA and revocation lists", promise: "a CA and `crl`", issuers: []string{byCA}, names: []string{named},
+			meaning:    "`crl` names a ConfigMap with the lists of the CA and of its intermediates, but one.",
+			validation: theCA, options: revocation(listsObject, ""),
+		},
+		{
+			title: "a CA and revocation lists for the chain", promise: "a CA and `crl`", issuers: []string{byCA},
+			names: []string{named}, meaning: "The same, and `crl-scope` is Chain.", wholeChain: true,
+			validation: theCA, options: revocation(listsObject, "Chain"),
+		},
+		{
+			title: "a CA and expired revocation lists", promise: "a CA and `crl`", issuers: []string{byCA},
+			names: []string{named}, meaning: "`crl` names lists whose nextUpdate was yesterday.",
+			validation: theCA, options: revocation(spentObject, ""),
+		},
+		{
 			title: "a CA, over TLS 1.2 at most", promise: "a CA", issuers: []string{byCA}, names: []string{named},
 			meaning: "`max-tls-version` is 1.2.", validation: theCA,
 			options: func(*certificate) map[string]string { return map[string]string{"max-tls-version": "1.2"} },
@@ -136,6 +159,16 @@ func trusts() []trust {
 			meaning:    "`ecdh-curves` and `signature-algorithms` name everything that there is.",
 			validation: theCA, options: everyKey,
 		},
+	}
+}
+
+func revocation(object, scope string) func(*certificate) map[string]string {
+	return func(*certificate) map[string]string {
+		options := map[string]string{"crl": "configmap/" + object}
+		if scope != "" {
+			options["crl-scope"] = scope
+		}
+		return options
 	}
 }
 

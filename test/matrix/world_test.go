@@ -103,6 +103,8 @@ func manifests(t *testing.T, port uint16, trusted authorities, rows []*certifica
 	root, other := trusted.root.PEM(), trusted.other.PEM()
 	fmt.Fprintf(&text, configMapText, caObject, "default", "ca.crt", root)
 	fmt.Fprintf(&text, configMapText, otherObject, "default", "ca.crt", other)
+	fmt.Fprintf(&text, configMapText, listsObject, "default", "ca.crl", trusted.lists)
+	fmt.Fprintf(&text, configMapText, spentObject, "default", "ca.crl", trusted.spent)
 	fmt.Fprintf(&text, configMapText, manifest.SystemRootsName.Name, manifest.SystemRootsName.Namespace, "ca.crt", root)
 	for _, row := range rows {
 		fmt.Fprintf(&text, configMapText, row.objectName(), "default", "tls.crt", row.served.PEM())
