@@ -116,8 +116,13 @@ func TestCommandLinesThatAreWrong(t *testing.T) {
 		{"several ports", "fetch svc/multi -f shop", "svc/multi:443 (https), svc/multi:8443 (admin)", 1},
 		{"a port that does not exist", "fetch svc/multi:1 -f shop", "svc/multi has no port 1", 1},
 		{"a policy that lost", "fetch btlspolicy/good-younger -f shop", "svc/good:443 is decided by btlspolicy/good", 1},
-		{"an output format", "inspect -o sarif -f shop", "want one of table, wide, json", 1},
+		{"an output format", "inspect -o sarif -f shop", "want one of table, wide, name, json, yaml, kyaml, jsonpath=TEMPLATE", 1},
 		{"a jsonpath", "inspect -o jsonpath={.items[ -f shop", "jsonpath", 1},
+		{"no jsonpath", "inspect -o jsonpath -f shop", "want jsonpath=TEMPLATE, such as", 1},
+		{"a template", "verify -o go-template={{.items -f shop", "template", 2},
+		{"a template's file", "fetch -A -o go-template-file=nowhere -f shop", "nowhere: no such file", 1},
+		{"a value of a format that has none", "fetch -A -o json=x -f shop", "want one of table", 1},
+		{"the certificates of a verb that has none", "verify -A -o pem -f shop", "want one of table", 2},
 		{"contradicting flags", "inspect --probe --no-probe -f shop", "contradict each other", 1},
 		{"a name and -A", "inspect svc/api -A -f shop", "use one or the other", 1},
 		{"a selector", "inspect -l =,= -f shop", "-l", 1},
@@ -154,7 +159,7 @@ func TestAnInterruptionEndsWith130(t *testing.T) {
 		_, _ = conn.Read(make([]byte, 1))
 	}, "10.0.1.1:8443", "10.0.1.2:8443")
 	code, stdout, stderr := b.runContext(ctx, "fetch", "svc/api", "-f", "shop", "--probe-timeout", "1h")
-	if code != command.Interrupted || stdout != "" || stderr != "error: interrupted\n" {
+	if code != command.Interrupted || stdout != "" || stderr != "error: interrupted: 0 of 2 endpoints asked\n" {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }

@@ -41,13 +41,14 @@ func (a *Assessor) judge(
 		leaf := Certificate(certs[0], false)
 		described.Certificate = &leaf
 	}
-	if observation.Fault == model.FaultUnsupported {
-		described.Reason, described.Message = string(observation.Fault), faultMessage(observation)
+	described.Advice = untrusted.Text(a.advice(port, observation))
+	if observation.Fault == model.FaultUnsupported || observation.Fault == model.FaultForbidden {
+		described.Reason, described.Message = string(observation.Fault), untrusted.Text(faultMessage(observation))
 		return
 	}
 	if observation.Fault == model.FaultUnreachable || observation.Fault == model.FaultTimeout {
 		described.Result, described.Reason = Unreachable, string(verify.Unreachable)
-		described.Message = faultMessage(observation)
+		described.Message = untrusted.Text(faultMessage(observation))
 		return
 	}
 	if trust == nil {
@@ -61,7 +62,7 @@ func (a *Assessor) judge(
 		})
 	}
 	if verify.Accepts(checks) {
-		described.Result = Passes
+		described.Result, described.Advice = Passes, ""
 		return
 	}
 	described.Result = Fails

@@ -31,8 +31,11 @@ func (a *Assessor) Certificates(ports []collect.Port, via string) []cliv1alpha1.
 				TLSVersion:        tlsVersion(observation.TLSVersion),
 				ALPN:              untrusted.Text(observation.ALPN),
 				ClientCertificate: observation.ClientCertificate,
+				ClientAuthorities: untrusted.Texts(observation.ClientAuthorities),
+				Protocol:          observation.Protocol,
 				Fault:             string(observation.Fault),
 				Error:             untrusted.Text(observation.Err),
+				Advice:            untrusted.Text(a.advice(port, observation)),
 			}
 			for _, cert := range chain(observation.Chain) {
 				item.Chain = append(item.Chain, Certificate(cert, true))

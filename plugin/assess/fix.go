@@ -1,7 +1,6 @@
 package assess
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +32,8 @@ func (a *Assessor) fix(
 		}
 	case Fails, Mixed:
 		return a.fixFailing(port, endpoints)
+	case Unreachable:
+		return advised(endpoints)
 	default:
 		return nil
 	}
@@ -121,14 +122,19 @@ func (a *Assessor) fixFailing(port collect.Port, endpoints []cliv1alpha1.Endpoin
 		}
 	case verify.HostnameMismatch:
 		return fixName(port.Policy, failing)
-	case verify.NotTLS:
-		return &cliv1alpha1.Fix{
-			Message: fmt.Sprintf("make the endpoints speak TLS, or remove this port from %s",
-				gwapi.KeyOf(gwapi.KindBackendTLSPolicy, port.Policy.Namespace, port.Policy.Name)),
-		}
 	default:
-		return nil
+		return advised(endpoints)
 	}
+}
+
+// advised is the next step about the first endpoint that has one.
+func advised(endpoints []cliv1alpha1.Endpoint) *cliv1alpha1.Fix {
+	for _, endpoint := range endpoints {
+		if endpoint.Advice != "" && endpoint.Result != Passes {
+			return &cliv1alpha1.Fix{Message: endpoint.Advice}
+		}
+	}
+	return nil
 }
 
 // fixName asks for the first DNS name of the certificate instead.

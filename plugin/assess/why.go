@@ -145,16 +145,26 @@ func faultMessage(observation model.Observation) string {
 	case model.FaultTimeout:
 		return "the endpoint accepts the connection and stays silent: " + observation.Err
 	case model.FaultPlaintext:
-		return "the endpoint answers, but does not speak TLS: " + observation.Err
+		return "the endpoint " + cmp.Or(spokenPlainly(observation.Protocol), "answers, but does not speak TLS") +
+			": " + observation.Err
 	case model.FaultStartTLS:
-		return "the endpoint greets in plaintext first (STARTTLS), which Envoy does not do: " + observation.Err
+		return fmt.Sprintf("the endpoint speaks %s, which greets in plaintext first (STARTTLS), and Envoy does not: %s",
+			observation.Protocol, observation.Err)
 	case model.FaultHandshake:
 		return "the TLS handshake fails: " + observation.Err
 	case model.FaultUnparsable:
 		return "the endpoint presents a certificate that cannot be parsed: " + observation.Err
-	case model.FaultUnsupported:
+	case model.FaultUnsupported, model.FaultForbidden:
 		return observation.Err
 	default:
 		return ""
 	}
+}
+
+// spokenPlainly says that a known protocol is spoken without TLS.
+func spokenPlainly(protocol string) string {
+	if protocol == "" {
+		return ""
+	}
+	return "speaks " + protocol + " without TLS"
 }

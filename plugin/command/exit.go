@@ -54,7 +54,11 @@ func Report(ctx context.Context, err error, errOut io.Writer) int {
 		return Done
 	}
 	if ctx.Err() != nil {
-		fmt.Fprintln(errOut, "error: interrupted")
+		text := "interrupted"
+		if interrupted, counted := errors.AsType[*InterruptedError](err); counted {
+			text = interrupted.Error()
+		}
+		fmt.Fprintf(errOut, "error: %s\n", text)
 		return Interrupted
 	}
 	code := Failed

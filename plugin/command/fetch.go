@@ -58,7 +58,7 @@ once. An endpoint that does not answer makes the exit code 1.
 	}
 	o.AddFileFlag(cmd)
 	o.choose.AddTo(cmd)
-	o.output.AddTo(cmd, view.Table, view.Wide, view.JSON, view.YAML, view.PEM, view.JSONPath)
+	o.output.AddTo(cmd, append([]string{view.Table, view.Wide, view.Name, view.PEM}, view.Documents()...)...)
 	o.probe.AddTo(cmd)
 	return cmd
 }
@@ -83,13 +83,21 @@ func (o *fetchOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	observed, err := o.Observe(ctx, &o.probe, ports)
-	if err != nil {
+	ask := o.Observe
+	if len(args) > 0 {
+		ask = o.observeNamed
+	}
+	observed, err := ask(ctx, &o.probe, ports)
+	interrupted, is := errors.AsType[*InterruptedError](err)
+	if err != nil && !is {
 		return err
 	}
 	items := o.Assessor(world, &o.probe, observed).Certificates(ports, o.probe.Via)
-	if err := o.print(world, items, len(args) > 0); err != nil {
+	if err := o.print(world, items, len(args) > 0, is); err != nil {
 		return err
+	}
+	if is {
+		return interrupted
 	}
 	return errors.Join(incomplete(world, missing), unanswered(ports, items, len(args) > 0))
 }
@@ -125,21 +133,25 @@ func unanswered(ports []collect.Port, items []cliv1alpha1.EndpointCertificate, n
 	return errors.Join(faults...)
 }
 
-func (o *fetchOptions) print(world *collect.World, items []cliv1alpha1.EndpointCertificate, named bool) error {
+func (o *fetchOptions) print(
+	world *collect.World, items []cliv1alpha1.EndpointCertificate, named, interrupted bool,
+) error {
 	format, now := o.output.Format, world.Snapshot.Now
 	switch {
 	case view.IsDocument(format):
 		return view.Document(o.Out, format, cliv1alpha1.EndpointCertificateList{
 			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindEndpointCertificateList),
-			Items:  items, Problems: problems(world.Problems),
+			Items:  items, Interrupted: interrupted, Problems: problems(world.Problems),
 		})
-	case len(items) == 0 && named:
+	case len(items) == 0 && (named || interrupted):
 		return nil // The error says it.
 	case len(items) == 0:
 		o.nothing("endpoints", o.choose)
 		return nil
 	case format == view.PEM:
 		return view.PEMs(o.Out, items)
+	case format == view.Name:
+		return o.printNames(len(items), func(i int) cliv1alpha1.PortReference { return items[i].Service }, o.choose)
 	case format == view.Wide || !named:
 		return view.CertificateList(o.Out, items, now, format == view.Wide, o.choose.AllNamespaces)
 	default:

@@ -86,7 +86,7 @@ the objects as they are now follows where it differs.
 	}
 	o.AddFileFlag(cmd)
 	o.choose.AddTo(cmd)
-	o.output.AddTo(cmd, view.Table, view.Wide, view.JSON, view.YAML, view.Name, view.JSONPath)
+	o.output.AddTo(cmd, append([]string{view.Table, view.Wide, view.Name}, view.Documents()...)...)
 	o.probe.AddTo(cmd)
 	cmd.Flags().BoolVar(&o.always, "probe", false, "Ask the endpoints of lists too")
 	cmd.Flags().BoolVar(&o.never, "no-probe", false, "Do not ask the endpoints of named objects")
@@ -126,16 +126,23 @@ func (o *inspectOptions) run(ctx context.Context) error {
 		return err
 	}
 	var observed tunnel.Observations
-	if o.always || len(o.objects) > 0 && !o.never {
+	switch {
+	case len(o.objects) > 0 && !o.never:
+		observed, err = o.observeNamed(ctx, &o.probe, ports)
+	case o.always:
 		observed, err = o.Observe(ctx, &o.probe, ports)
-		if err != nil {
-			return err
-		}
+	}
+	interrupted, is := errors.AsType[*InterruptedError](err)
+	if err != nil && !is {
+		return err
 	}
 	paths := o.Assessor(world, &o.probe, observed).Paths(ports, selected)
 	o.detailed = len(ports) == 1 && len(o.objects) > 0 || len(o.objects) > 0 && !slices.ContainsFunc(o.objects, isWide)
-	if err := o.print(world, paths); err != nil {
+	if err := o.print(world, paths, is); err != nil {
 		return err
+	}
+	if is {
+		return interrupted
 	}
 	return incomplete(world, missing)
 }
@@ -195,10 +202,11 @@ func (o *inspectOptions) list(
 	return ports, selected, nil
 }
 
-func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path) error {
+func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path, interrupted bool) error {
 	if view.IsDocument(o.output.Format) {
 		return view.Document(o.Out, o.output.Format, cliv1alpha1.PathList{
-			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindPathList), Items: paths, Problems: problems(world.Problems),
+			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindPathList),
+			Items:  paths, Interrupted: interrupted, Problems: problems(world.Problems),
 		})
 	}
 	if len(paths) == 0 {
@@ -208,7 +216,7 @@ func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path) e
 	wide := o.output.Format == view.Wide
 	switch {
 	case o.output.Format == view.Name:
-		return view.PathNames(o.Out, paths)
+		return o.printNames(len(paths), func(i int) cliv1alpha1.PortReference { return paths[i].Service }, o.choose)
 	case o.detailed:
 		detail := view.Detail{Style: o.Style(), Now: world.Snapshot.Now, Wide: wide, Live: world.Live()}
 		return o.sections(len(paths), func(i, j int) bool { return paths[i].Service == paths[j].Service },

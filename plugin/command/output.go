@@ -3,7 +3,6 @@ package command
 import (
 	"os"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -25,12 +24,20 @@ type OutputFlag struct {
 // default.
 func (f *OutputFlag) AddTo(cmd *cobra.Command, allowed ...string) {
 	f.allowed = allowed
-	cmd.Flags().StringVarP(&f.Format, "output", "o", allowed[0],
-		"Output format: "+strings.Join(allowed, ", ")+"; jsonpath=TEMPLATE as in kubectl")
+	cmd.Flags().StringVarP(&f.Format, "output", "o", allowed[0], "Output format: "+view.Spelled(allowed))
 }
 
 // Validate checks the format.
 func (f *OutputFlag) Validate() error { return view.CheckFormat(f.Format, f.allowed) }
+
+// printNames prints the ports that n things are about.
+func (o *Options) printNames(n int, about func(i int) cliv1alpha1.PortReference, chosen SelectFlags) error {
+	var ports []cliv1alpha1.PortReference
+	for i := range n {
+		ports = append(ports, about(i))
+	}
+	return view.Names(o.Out, ports, chosen.AllNamespaces)
+}
 
 // Style colors if stdout is a terminal that wants it (NO_COLOR is honored), and
 // fits its width.

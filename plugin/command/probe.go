@@ -12,9 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/backendtls/backendtls/internal/model"
-	"github.com/backendtls/backendtls/internal/tlsprobe"
 	"github.com/backendtls/backendtls/plugin/collect"
-	"github.com/backendtls/backendtls/plugin/tunnel"
 )
 
 // The ways to an endpoint.
@@ -132,45 +130,4 @@ func (o *Options) Redirect(ctx context.Context, f *ProbeFlags, ports []collect.P
 		}
 	}
 	return []collect.Port{port}, nil
-}
-
-// Observe asks every endpoint of the ports for its certificates, the way that
-// Redirect chose. Progress is shown on stderr, if that is a terminal.
-func (o *Options) Observe(ctx context.Context, f *ProbeFlags, ports []collect.Port) (tunnel.Observations, error) {
-	var jobs []tunnel.Job
-	for _, port := range ports {
-		for _, endpoint := range port.Endpoints {
-			jobs = append(jobs, tunnel.Job{Endpoint: endpoint, SNI: f.ServerName(port)})
-		}
-	}
-	prober := tlsprobe.Prober{Dial: o.Dial, Now: o.serverNow, Timeout: f.Timeout}
-	progress := o.reading("asking endpoints")
-	defer progress.done()
-	told := func(done, of int) { progress.show(fmt.Sprintf("%d of %d", done, of)) }
-	if f.Via != ViaPortForward || len(jobs) == 0 {
-		return tunnel.Fetch(ctx, prober, jobs, told)
-	}
-	through, err := o.through(prober)
-	if err != nil {
-		return nil, err
-	}
-	observed, err := tunnel.Fetch(ctx, through, jobs, told)
-	progress.done()
-	for _, forbidden := range through.Forbidden() {
-		o.Warn("%s; --via direct asks the addresses from here", forbidden)
-	}
-	return observed, err
-}
-
-// through asks pods through the API server.
-func (o *Options) through(prober tlsprobe.Prober) (*tunnel.Through, error) {
-	config, err := o.API.RESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	forwarder, err := tunnel.NewForwarder(config)
-	if err != nil {
-		return nil, err
-	}
-	return &tunnel.Through{Forwarder: forwarder, Prober: prober}, nil
 }

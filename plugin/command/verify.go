@@ -63,7 +63,7 @@ can be reached, there is no target, or the command line or a file is wrong.
 	})
 	o.AddFileFlag(cmd)
 	o.choose.AddTo(cmd)
-	o.output.AddTo(cmd, view.Table, view.Wide, view.JSON, view.YAML, view.JSONPath)
+	o.output.AddTo(cmd, append([]string{view.Table, view.Wide, view.Name}, view.Documents()...)...)
 	o.probe.AddTo(cmd)
 	cmd.Flags().BoolVar(&o.ignoreMode, "ignore-mode", false, "Judge by the policy as written, without its mode")
 	return cmd
@@ -86,13 +86,21 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	observed, err := o.Observe(ctx, &o.probe, ports)
-	if err != nil {
+	ask := o.Observe
+	if len(args) > 0 {
+		ask = o.observeNamed
+	}
+	observed, err := ask(ctx, &o.probe, ports)
+	interrupted, is := errors.AsType[*InterruptedError](err)
+	if err != nil && !is {
 		return err
 	}
 	items := o.Assessor(world, &o.probe, observed).Verifications(ports, o.ignoreMode)
-	if err := o.print(world, items, len(args) > 0); err != nil {
+	if err := o.print(world, items, len(args) > 0, is); err != nil {
 		return err
+	}
+	if is {
+		return interrupted
 	}
 	answer := assess.AnswerOf(items)
 	if answer == assess.No {
@@ -129,13 +137,18 @@ func lacksPolicy(port collect.Port) bool {
 	})
 }
 
-func (o *verifyOptions) print(world *collect.World, items []cliv1alpha1.Verification, named bool) error {
+func (o *verifyOptions) print(
+	world *collect.World, items []cliv1alpha1.Verification, named, interrupted bool,
+) error {
 	format := o.output.Format
 	if view.IsDocument(format) {
 		return view.Document(o.Out, format, cliv1alpha1.VerificationList{
 			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindVerificationList),
-			Items:  items, Problems: problems(world.Problems),
+			Items:  items, Interrupted: interrupted, Problems: problems(world.Problems),
 		})
+	}
+	if format == view.Name {
+		return o.printNames(len(items), func(i int) cliv1alpha1.PortReference { return items[i].Service }, o.choose)
 	}
 	if !named {
 		return view.VerificationList(o.Out, items, format == view.Wide, o.choose.AllNamespaces)

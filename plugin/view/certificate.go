@@ -1,11 +1,13 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/assess"
 )
@@ -35,16 +37,52 @@ func CertificateList(
 	for i, item := range items {
 		cells := []any{service(item.Service), item.Address, orNone(item.Pod)}
 		if len(item.Chain) == 0 {
-			cells = append(cells, item.Fault, none, none, orNone(item.TLSVersion), none, none, none, none, none, none)
+			cells = append(cells, instead(item), none, none, orNone(item.TLSVersion), none, none, none, none, none, none)
 		} else {
 			leaf := item.Chain[0]
-			cells = append(cells, orNone(leaf.Subject), expiry(leaf.NotAfter.Time, now), leaf.Key, orNone(item.TLSVersion),
+			cells = append(cells, orNone(leaf.Subject), expiry(leaf.NotAfter.Time, now), leaf.Key, tlsCell(item),
 				leaf.SPKISHA256, orNone(strings.Join(leaf.SANs, ",")), orNone(leaf.Issuer),
 				leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339), leaf.CertSHA256)
 		}
 		rows[i] = row{namespace: item.Service.Namespace, cells: append(cells, orNone(item.SNI), orNone(item.Error))}
 	}
 	return printList(w, columns, rows, wide, withNamespace)
+}
+
+// instead is what an endpoint is that gave no certificate, in few words.
+func instead(item cliv1alpha1.EndpointCertificate) string {
+	switch model.Fault(item.Fault) {
+	case model.FaultUnreachable:
+		return "<unreachable>"
+	case model.FaultTimeout:
+		return "<silent>"
+	case model.FaultPlaintext:
+		return "<" + cmp.Or(item.Protocol, "something") + " without TLS>"
+	case model.FaultStartTLS:
+		return "<" + cmp.Or(item.Protocol, "something") + " before TLS>"
+	case model.FaultUnparsable:
+		return "<unparsable certificate>"
+	case model.FaultForbidden:
+		return "<forbidden>"
+	case model.FaultUnsupported:
+		return "<no pod>"
+	default:
+		return "<no handshake>"
+	}
+}
+
+// tlsCell is the version that was negotiated, and what is special about it.
+func tlsCell(item cliv1alpha1.EndpointCertificate) string {
+	cell := orNone(item.TLSVersion)
+	switch {
+	case item.ClientCertificate && item.Fault != "":
+		cell += ", wants client certificate"
+	case item.Fault != "":
+		cell += ", fails"
+	case item.ClientCertificate:
+		cell += ", asks for client certificate"
+	}
+	return cell
 }
 
 // PEMs prints every distinct chain as PEM, each certificate with its subject
@@ -105,7 +143,11 @@ func (f Fetched) group(p *page, items []cliv1alpha1.EndpointCertificate) {
 	if key == "" {
 		p.line(f.Style.bad("NO CERTIFICATE"), " from ", plural(len(items), "endpoint"))
 		for _, item := range items {
-			p.rows(2, [][]string{{member(item.Address, item.Pod), item.Fault, item.Error}})
+			table := [][]string{{member(item.Address, item.Pod) + ":", strings.Trim(instead(item), "<>") + ", " + item.Error}}
+			if item.Advice != "" {
+				table = append(table, []string{"  Next step:", item.Advice})
+			}
+			p.rows(2, table)
 		}
 		return
 	}
@@ -140,16 +182,32 @@ func (f Fetched) chain(p *page, items []cliv1alpha1.EndpointCertificate) {
 			text += ", " + item.ALPN
 		}
 		if item.ClientCertificate {
-			text += ", asks for a client certificate"
+			text += ", " + clientCertificate(item)
 		}
 		if item.Error != "" {
-			text += ", " + item.Fault + ": " + item.Error
+			text += ", the handshake fails: " + item.Error
 		}
-		p.rows(2, [][]string{{member(item.Address, item.Pod), text}})
+		table := [][]string{{member(item.Address, item.Pod), text}}
+		if item.Advice != "" {
+			table = append(table, []string{"  Next step:", item.Advice})
+		}
+		p.rows(2, table)
 	}
 	for i, cert := range items[0].Chain {
 		p.rows(4, append([][]string{{fmt.Sprintf("Certificate %d:", i), orNone(cert.Subject)}}, f.certificate(cert)...))
 	}
+}
+
+// clientCertificate says what kind of client certificate an endpoint wants.
+func clientCertificate(item cliv1alpha1.EndpointCertificate) string {
+	text := "asks for a client certificate"
+	if item.Fault != "" {
+		text = "takes nobody without a client certificate"
+	}
+	if len(item.ClientAuthorities) > 0 {
+		text += " of " + strings.Join(item.ClientAuthorities, " or ")
+	}
+	return text
 }
 
 func (f Fetched) certificate(cert cliv1alpha1.Certificate) [][]string {

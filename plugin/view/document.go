@@ -12,41 +12,59 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 )
 
-// The output formats.
+// The output formats. Those from JSON to GoTemplateFile are cli-runtime's, and
+// mean what they mean in kubectl.
 const (
-	Table    = "table"
-	Wide     = "wide"
-	JSON     = "json"
-	YAML     = "yaml"
-	Name     = "name"
-	PEM      = "pem"
-	JSONPath = "jsonpath"
+	Table          = "table"
+	Wide           = "wide"
+	Name           = "name"
+	PEM            = "pem"
+	JSON           = "json"
+	YAML           = "yaml"
+	KYAML          = "kyaml"
+	JSONPath       = "jsonpath"
+	JSONPathAsJSON = "jsonpath-as-json"
+	JSONPathFile   = "jsonpath-file"
+	GoTemplate     = "go-template"
+	GoTemplateFile = "go-template-file"
 )
 
-// CheckFormat says whether the format is one of those allowed, and whether a
-// jsonpath parses.
+// Documents are the formats in which a whole list is printed.
+func Documents() []string {
+	return []string{JSON, YAML, KYAML, JSONPath, JSONPathAsJSON, JSONPathFile, GoTemplate, GoTemplateFile}
+}
+
+// arguments are what the formats want after an equals sign.
+var arguments = map[string]string{
+	JSONPath: "TEMPLATE", JSONPathAsJSON: "TEMPLATE", JSONPathFile: "FILE",
+	GoTemplate: "TEMPLATE", GoTemplateFile: "FILE",
+}
+
+// CheckFormat says whether the format is one of those allowed, and whether its
+// template, or the one in its file, parses.
 func CheckFormat(format string, allowed []string) error {
-	kind, template, _ := strings.Cut(format, "=")
-	if !slices.Contains(allowed, kind) || kind != JSONPath && kind != format {
-		return fmt.Errorf("-o is %q: want one of %s", format, spelled(allowed))
+	kind, argument, given := strings.Cut(format, "=")
+	switch {
+	case !slices.Contains(allowed, kind) || given && arguments[kind] == "":
+		return fmt.Errorf("-o is %q: want one of %s", format, Spelled(allowed))
+	case arguments[kind] == "":
+		return nil
+	case argument == "":
+		return fmt.Errorf("-o is %q: want %s=%s, such as -o jsonpath='{.items[*].service.name}'",
+			format, kind, arguments[kind])
 	}
-	if kind == JSONPath {
-		if template == "" {
-			return fmt.Errorf(`-o is %q: want a template, such as -o jsonpath='{.items[*].verdict.result}'`, format)
-		}
-		_, err := printers.NewJSONPathPrinter(template)
-		if err != nil {
-			return fmt.Errorf("-o %s: %w", format, err)
-		}
+	if _, err := documentPrinter(format); err != nil {
+		return fmt.Errorf("-o %s: %w", format, err)
 	}
 	return nil
 }
 
-func spelled(formats []string) string {
+// Spelled lists formats for people, with what they want after an equals sign.
+func Spelled(formats []string) string {
 	list := slices.Clone(formats)
 	for i, format := range list {
-		if format == JSONPath {
-			list[i] = "jsonpath=TEMPLATE"
+		if arguments[format] != "" {
+			list[i] += "=" + arguments[format]
 		}
 	}
 	return strings.Join(list, ", ")
@@ -54,10 +72,11 @@ func spelled(formats []string) string {
 
 // IsDocument says whether Document prints the format.
 func IsDocument(format string) bool {
-	return format == JSON || format == YAML || strings.HasPrefix(format, JSONPath+"=")
+	kind, _, _ := strings.Cut(format, "=")
+	return slices.Contains(Documents(), kind)
 }
 
-// Document prints a list of plugin/api as JSON, YAML or through a jsonpath.
+// Document prints a list of plugin/api by one of cli-runtime's printers.
 func Document(w io.Writer, format string, list any) error {
 	printer, err := documentPrinter(format)
 	if err != nil {
@@ -75,8 +94,8 @@ func Document(w io.Writer, format string, list any) error {
 }
 
 func documentPrinter(format string) (printers.ResourcePrinter, error) {
-	if strings.HasPrefix(format, JSONPath) {
-		return genericclioptions.NewJSONPathPrintFlags("", true).ToPrinter(format)
+	if printer, err := genericclioptions.NewJSONYamlPrintFlags().ToPrinter(format); err == nil {
+		return printer, nil
 	}
-	return genericclioptions.NewJSONYamlPrintFlags().ToPrinter(format)
+	return genericclioptions.NewKubeTemplatePrintFlags().ToPrinter(format)
 }

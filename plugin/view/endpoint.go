@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/assess"
 )
@@ -41,7 +42,7 @@ func (d Detail) endpoints(p *page, paths []cliv1alpha1.Path) {
 		seen[string(encoded)] = true
 		p.blank()
 		p.line(d.Style.bold(title))
-		endpointGroups(p, d.Style, d.Now, path.Endpoints, d.Wide)
+		endpointGroups(p, d.Style, d.Now, path.Endpoints, path.Verdict.Fix, d.Wide)
 	}
 }
 
@@ -61,7 +62,7 @@ func grouped(endpoints []cliv1alpha1.Endpoint) []endpointGroup {
 	var groups []endpointGroup
 	index := map[string]int{}
 	for _, endpoint := range endpoints {
-		key := endpoint.Result + "\x00" + endpoint.Reason + "\x00" + endpoint.Strict
+		key := endpoint.Result + "\x00" + endpoint.Reason + "\x00" + endpoint.Strict + "\x00" + endpoint.Advice
 		if endpoint.Certificate != nil {
 			key += "\x00" + endpoint.Certificate.CertSHA256
 		} else {
@@ -86,7 +87,10 @@ func member(address, pod string) string {
 	return address + " (" + pod + ")"
 }
 
-func endpointGroups(p *page, style Style, now time.Time, endpoints []cliv1alpha1.Endpoint, withChecks bool) {
+// endpointGroups prints the endpoints; told is the next step that has been named.
+func endpointGroups(
+	p *page, style Style, now time.Time, endpoints []cliv1alpha1.Endpoint, told *cliv1alpha1.Fix, withChecks bool,
+) {
 	groups := grouped(endpoints)
 	for _, group := range groups {
 		e := group.example
@@ -95,6 +99,9 @@ func endpointGroups(p *page, style Style, now time.Time, endpoints []cliv1alpha1
 		table = append(table, certificateRows(e.Certificate, now)...)
 		if !withChecks && len(e.Checks) > 0 {
 			table = append(table, []string{"Checks:", checksText(e.Checks)})
+		}
+		if e.Advice != "" && (told == nil || told.Message != e.Advice) {
+			table = append(table, []string{"Next step:", e.Advice})
 		}
 		p.rows(4, table)
 		if withChecks {
@@ -106,8 +113,8 @@ func endpointGroups(p *page, style Style, now time.Time, endpoints []cliv1alpha1
 // endpointVerdict is the verdict of one endpoint; why it is so is said above
 // where there is no other.
 func endpointVerdict(style Style, e cliv1alpha1.Endpoint, withMessage bool) string {
-	text := word(e.Result)
-	if e.Reason != "" && e.Reason != e.Result {
+	text := resultCell(e.Result, e.Reason)
+	if e.Reason != "" && e.Reason != e.Result && e.Reason != string(model.FaultForbidden) {
 		text += " " + e.Reason
 	}
 	text = style.paintResult(e.Result, text)

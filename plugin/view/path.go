@@ -51,21 +51,6 @@ func pathRows(paths []cliv1alpha1.Path, now time.Time) []row {
 	return rows
 }
 
-// PathNames prints each port once, in the form to type.
-func PathNames(w io.Writer, paths []cliv1alpha1.Path) error {
-	var names []string
-	for _, path := range paths {
-		names = append(names, service(path.Service))
-	}
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		if _, err := fmt.Fprintln(w, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // qualified is kind/name, with the namespace in front where it is another one
 // than the Service's.
 func qualified(reference *cliv1alpha1.ObjectReference, namespace string) string {

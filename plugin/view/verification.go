@@ -30,7 +30,7 @@ func VerificationList(w io.Writer, items []cliv1alpha1.Verification, wide, withN
 			mode = orNone(item.Policy.Mode.Enforced)
 		}
 		rows[i] = row{namespace: item.Service.Namespace, cells: []any{
-			service(item.Service), policyCell(item.Policy), mode, word(item.Verdict.Result),
+			service(item.Service), policyCell(item.Policy), mode, resultCell(item.Verdict.Result, item.Verdict.Reason),
 			fmt.Sprint(len(item.Endpoints)), orNone(item.Verdict.Reason),
 			trust(item.Policy), orNone(gateways(item)), orNone(item.Verdict.Message),
 		}}
@@ -83,7 +83,7 @@ func (v Verified) Print(w io.Writer, item cliv1alpha1.Verification) error {
 			title = idleEndpoints
 		}
 		p.line(v.Style.bold(title))
-		endpointGroups(p, v.Style, v.Now, item.Endpoints, true)
+		endpointGroups(p, v.Style, v.Now, item.Endpoints, item.Verdict.Fix, true)
 	}
 	return p.printTo(w)
 }

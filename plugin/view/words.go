@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/assess"
 )
@@ -49,7 +50,7 @@ func word(result string) string {
 
 // verdictCell is a verdict in one word or number: what stands in the way first.
 func verdictCell(verdict cliv1alpha1.Verdict) string {
-	cell := word(verdict.Result)
+	cell := resultCell(verdict.Result, verdict.Reason)
 	if verdict.Status != 0 && verdict.Result != assess.Mixed {
 		cell = strconv.Itoa(verdict.Status)
 	}
@@ -60,6 +61,14 @@ func verdictCell(verdict cliv1alpha1.Verdict) string {
 		cell = "some " + strconv.Itoa(verdict.Status)
 	}
 	return cell
+}
+
+// resultCell is a result in words; one that nobody may ask for says that.
+func resultCell(result, reason string) string {
+	if result == assess.NotProbed && reason == string(model.FaultForbidden) {
+		return "<forbidden>"
+	}
+	return word(result)
 }
 
 // pathCell is what a request on the path gets: nothing, if its listener is down.

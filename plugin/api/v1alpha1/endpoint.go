@@ -15,6 +15,8 @@ type Endpoint struct {
 	Reason string `json:"reason,omitempty"`
 	// Message says why, in plain words.
 	Message string `json:"message,omitempty"`
+	// Advice is the next step, where the endpoint is not what Envoy needs.
+	Advice string `json:"advice,omitempty"`
 	// Strict is what the policy as written would say, where a mode is in force.
 	Strict string `json:"strict,omitempty"`
 	// Certificate is the leaf that it presented.
@@ -53,14 +55,22 @@ type EndpointCertificate struct {
 	ALPN string `json:"alpn,omitempty"`
 	// ClientCertificate says that the endpoint asks for a client certificate.
 	ClientCertificate bool `json:"clientCertificate,omitempty"`
+	// ClientAuthorities are the names of the CAs whose client certificates it takes,
+	// at most 16; absent where it names none.
+	ClientAuthorities []string `json:"clientAuthorities,omitempty"`
+	// Protocol is what it speaks instead of TLS, such as SMTP or HTTP, where its
+	// first bytes tell.
+	Protocol string `json:"protocol,omitempty"`
 	// Chain is what it presented, leaf first.
 	Chain []Certificate `json:"chain,omitempty"`
 	// Fault is what kept the handshake from finishing: Unreachable, Timeout,
-	// NotTLS, StartTLS, Handshake, Unparsable or Unsupported (it cannot be asked from
-	// here).
+	// NotTLS, StartTLS, Handshake, Unparsable, Unsupported (it cannot be asked from
+	// here) or Forbidden (whoever asked may not).
 	Fault string `json:"fault,omitempty"`
 	// Error is the fault in words.
 	Error string `json:"error,omitempty"`
+	// Advice is the next step, where it is not what Envoy needs.
+	Advice string `json:"advice,omitempty"`
 }
 
 // Certificate is an X.509 certificate.

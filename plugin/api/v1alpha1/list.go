@@ -26,6 +26,8 @@ type PathList struct {
 	Header `json:",inline"`
 	// Items are the paths, sorted by Service, Gateway, route and rule.
 	Items []Path `json:"items"`
+	// Interrupted says that somebody ended it early: not every endpoint was asked.
+	Interrupted bool `json:"interrupted,omitempty"`
 	// Problems are what is wrong with the files that were read.
 	Problems []Problem `json:"problems,omitempty"`
 }
@@ -36,6 +38,8 @@ type EndpointCertificateList struct {
 	// Items are the endpoints, sorted by Service, port, key and address, so that
 	// replicas with one key are neighbors.
 	Items []EndpointCertificate `json:"items"`
+	// Interrupted says that somebody ended it early: not every endpoint was asked.
+	Interrupted bool `json:"interrupted,omitempty"`
 	// Problems are what is wrong with the files that were read.
 	Problems []Problem `json:"problems,omitempty"`
 }
@@ -46,6 +50,8 @@ type VerificationList struct {
 	// Items are the verifications, one for each port and each trust that a
 	// Gateway enforces on it.
 	Items []Verification `json:"items"`
+	// Interrupted says that somebody ended it early: not every endpoint was asked.
+	Interrupted bool `json:"interrupted,omitempty"`
 	// Problems are what is wrong with the files that were read.
 	Problems []Problem `json:"problems,omitempty"`
 }

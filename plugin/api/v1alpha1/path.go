@@ -97,8 +97,9 @@ type Trust struct {
 type Verdict struct {
 	// Result is Passes, Fails, Mixed (some endpoints fail), Refused (the policy
 	// or the path is invalid: 500), Plaintext, NoEndpoints, Unreachable,
-	// NotProbed, Foreign (another controller decides, and how is not known) or Unseen
-	// (what it depends on could not be read, and the operator's status does not say).
+	// NotProbed, Foreign (another controller decides, and how is not known), Unseen
+	// (what it depends on could not be read, and the operator's status does not say)
+	// or Gone (with --watch: it was there before).
 	Result string `json:"result"`
 	// Status is the HTTP status that clients get because of it: 500 or 503;
 	// absent where nothing stands in the way, or nobody knows.
