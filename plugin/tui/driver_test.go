@@ -156,8 +156,12 @@ func (d *driver) await(condition func() bool, what string) {
 	d.t.Helper()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
+	// What a condition looks at may change without a message.
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
 	for !condition() {
 		select {
+		case <-again.C:
 		case msg := <-d.messages:
 			d.send(msg)
 		case <-deadline.C:

@@ -145,7 +145,7 @@ func TestANamespaceIsChosen(t *testing.T) {
 	d.press("esc")
 	d.until("NO PATHS")
 	d.press("a")
-	d.until("all namespaces", "READING")
+	d.until("context dev, all namespaces", "READING")
 	d.await(func() bool { return len(service.watched()) == 3 }, "the watch of all namespaces")
 	d.press("a")
 	d.until("namespace bank", "READING")
