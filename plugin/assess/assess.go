@@ -22,6 +22,8 @@ const (
 	// Unseen is a path that depends on what could not be read.
 	Unseen  = "Unseen"
 	Foreign = "Foreign"
+	// Gone is a path that was there before, where changes are shown.
+	Gone = "Gone"
 	// Unjudged is an endpoint that answered while no policy decides about it.
 	Unjudged = "Unjudged"
 )

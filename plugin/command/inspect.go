@@ -26,6 +26,8 @@ type inspectOptions struct {
 	choose SelectFlags
 	always bool
 	never  bool
+	// watch prints again what changes.
+	watch bool
 	// readOnly has the screens offer nothing that changes something.
 	readOnly bool
 	objects  []target.Reference
@@ -66,6 +68,9 @@ the objects as they are now follows where it differs.
   # Everything behind a Gateway, with every check and message
   PROGRAM inspect gateway/web -o wide
 
+  # What becomes of it while a certificate is rotated?
+  PROGRAM inspect svc/api -w
+
   # Where is verification off?
   PROGRAM inspect -A -o jsonpath='{.items[?(@.policy.mode.state=="Active")].service.name}'`),
 		ValidArgsFunction: o.completeObjects,
@@ -81,6 +86,9 @@ the objects as they are now follows where it differs.
 					all: o.choose.AllNamespaces, readOnly: o.readOnly, via: o.probe.Via, timeout: o.probe.Timeout,
 				})
 			}
+			if o.watch {
+				return o.follow(cmd.Context())
+			}
 			return o.run(cmd.Context())
 		},
 	}
@@ -90,6 +98,8 @@ the objects as they are now follows where it differs.
 	o.probe.AddTo(cmd)
 	cmd.Flags().BoolVar(&o.always, "probe", false, "Ask the endpoints of lists too")
 	cmd.Flags().BoolVar(&o.never, "no-probe", false, "Do not ask the endpoints of named objects")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false,
+		"After the paths, print those that change, until Ctrl-C; endpoints are not asked")
 	cmd.Flags().BoolVar(&o.readOnly, "read-only", false, "Offer nothing on the screens that changes something")
 	return cmd
 }
@@ -108,6 +118,10 @@ func (o *inspectOptions) complete(args []string) error {
 func (o *inspectOptions) validate(args []string) error {
 	if o.always && o.never {
 		return errors.New("--probe and --no-probe contradict each other: use one of them")
+	}
+	if o.always && o.watch {
+		return errors.New("--probe and --watch contradict each other: endpoints are asked once, and what changes is what " +
+			"the operator found out")
 	}
 	return errors.Join(o.choose.Validate(args), o.output.Validate(), o.probe.Validate())
 }

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -59,10 +58,10 @@ func (o *Options) World(ctx context.Context) (*collect.World, error) { return o.
 
 // world is World, of every namespace where all is set.
 func (o *Options) world(ctx context.Context, all bool) (*collect.World, error) {
+	if err := o.placeable(); err != nil {
+		return nil, err
+	}
 	if o.Filename == "" {
-		if o.State != "" {
-			return nil, errors.New("--state is about files: it needs -f DIR, a cluster keeps status in its objects")
-		}
 		return o.cluster(ctx, all)
 	}
 	world, err := collect.Files(o.Filename, o.State, o.Now())

@@ -54,10 +54,10 @@ type screens struct {
 
 // screens shows them until the person leaves.
 func (o *Options) screens(ctx context.Context, how screens) error {
-	sitting := session.New(session.Config{
-		Filename: o.Filename, State: o.State, Cluster: o.API, Program: o.Program, ReadOnly: how.readOnly,
-		Now: o.Now, Dial: o.Dial, Lookup: o.Lookup, ProbeTimeout: how.timeout, Via: o.via(how.via),
-	})
+	if err := o.placeable(); err != nil {
+		return err
+	}
+	sitting := o.sitting(how)
 	source := o.Filename
 	if o.Filename == "" {
 		if err := o.connect(ctx); err != nil {
@@ -76,6 +76,22 @@ func (o *Options) screens(ctx context.Context, how screens) error {
 		return &Exit{Code: Interrupted}
 	}
 	return err
+}
+
+// sitting is a Session about what the options name.
+func (o *Options) sitting(how screens) *session.Session {
+	return session.New(session.Config{
+		Filename: o.Filename, State: o.State, Cluster: o.API, Program: o.Program, ReadOnly: how.readOnly,
+		Now: o.Now, Dial: o.Dial, Lookup: o.Lookup, ProbeTimeout: how.timeout, Via: o.via(how.via),
+	})
+}
+
+// placeable refuses what World refuses before anything is read.
+func (o *Options) placeable() error {
+	if o.Filename == "" && o.State != "" {
+		return errors.New("--state is about files: it needs -f DIR, a cluster keeps status in its objects")
+	}
+	return nil
 }
 
 // via is how endpoints are reached, where the flag does not say it.
