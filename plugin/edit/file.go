@@ -119,7 +119,7 @@ func writable(path string) (fs.FileInfo, error) {
 func (s *staging) unchanged() error {
 	if s.file.Before == nil {
 		if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s exists by now; run the command again", s.file.Path)
+			return fmt.Errorf("%s exists by now; %w", s.file.Path, ErrChanged)
 		}
 		return nil
 	}
@@ -128,7 +128,7 @@ func (s *staging) unchanged() error {
 	case err != nil:
 		return manifest.Explain(s.file.Path, err)
 	case !bytes.Equal(now, s.file.Before):
-		return fmt.Errorf("%s has changed since the change was shown; run the command again", s.file.Path)
+		return fmt.Errorf("%s has changed since the change was shown; %w", s.file.Path, ErrChanged)
 	default:
 		return nil
 	}
@@ -142,7 +142,7 @@ func (s *staging) commit() error {
 		case err == nil:
 			return nil
 		case errors.Is(err, fs.ErrExist):
-			return fmt.Errorf("%s exists by now; run the command again", s.file.Path)
+			return fmt.Errorf("%s exists by now; %w", s.file.Path, ErrChanged)
 		}
 		// This file system has no links.
 	}
