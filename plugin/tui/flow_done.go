@@ -79,35 +79,57 @@ func (s *done) verdicts(width int) []string {
 	for _, path := range s.out.probed.Paths {
 		lines = append(lines, s.verdict(from(path), path.Verdict, width)...)
 	}
-	verification := s.out.probed.Verification
+	endpoints := judging(s.out.probed)
 	if len(s.out.probed.Paths) == 0 {
-		lines = append(lines, s.verdict(s.flow.service(), verification.Verdict, width)...)
-	}
-	endpoints := verification.Endpoints
-	if len(endpoints) == 0 && len(s.out.probed.Paths) > 0 {
-		endpoints = s.out.probed.Paths[0].Endpoints
+		lines = append(lines, s.verdict(s.flow.service(), s.out.probed.Verification.Verdict, width)...)
 	}
 	for _, endpoint := range endpoints {
-		verdict := cliv1alpha1.Verdict{Result: endpoint.Result, Reason: endpoint.Reason, Message: endpoint.Message}
+		verdict := cliv1alpha1.Verdict{
+			Result: endpoint.Result, Reason: endpoint.Reason, Message: endpoint.Message, Strict: endpoint.Strict,
+		}
 		lines = append(lines, s.verdict(member(endpoint.Address, endpoint.Pod), verdict, width)...)
 	}
 	return lines
 }
 
+// judging are the endpoints as the first Gateway sees them that sends requests to
+// them, or, where none does, as the policy is written.
+func judging(probed *session.Probed) []cliv1alpha1.Endpoint {
+	for _, path := range probed.Paths {
+		if path.Verdict.Result != assess.Refused && path.Verdict.Result != assess.Foreign {
+			return path.Endpoints
+		}
+	}
+	return probed.Verification.Endpoints
+}
+
 // verdict is a line about one path or endpoint, and why it is so.
 func (s *done) verdict(who string, verdict cliv1alpha1.Verdict, width int) []string {
-	text := verdict.Result
+	text := strings.ToLower(verdict.Result)
+	if said, known := verdictWords[verdict.Result]; known {
+		text = said
+	}
 	if verdict.Status != 0 {
 		text += fmt.Sprintf(" (%d)", verdict.Status)
 	}
 	if verdict.Reason != "" && verdict.Reason != verdict.Result {
 		text += " " + verdict.Reason
 	}
-	lines := prose("  "+who+": "+s.flow.verdictStyle(verdict.Result).Render(text), width)
+	text = s.flow.verdictStyle(verdict.Result).Render(text)
+	if verdict.Strict != "" {
+		text += "; without the mode it " + s.flow.verdictStyle(verdict.Strict).Render(strings.ToLower(verdict.Strict))
+	}
+	lines := prose("  "+who+": "+text, width)
 	if verdict.Message != "" && verdict.Result != assess.Passes {
 		lines = append(lines, prose("    "+verdict.Message, width)...)
 	}
 	return lines
+}
+
+// verdictWords are the results that are no words.
+var verdictWords = map[string]string{
+	assess.NoEndpoints: "no endpoints", assess.NotProbed: "not probed", assess.Foreign: "another controller decides",
+	assess.Unseen: "not known", assess.Unjudged: "not judged",
 }
 
 func (f *dialog) verdictStyle(result string) lipgloss.Style {

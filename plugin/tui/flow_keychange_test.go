@@ -63,7 +63,7 @@ func TestTheFormSaysWhatIsPinnedAndWhenThatBreaks(t *testing.T) {
 		d.shows(want)
 	}
 	d.press("shift+tab")
-	d.shows("[ca]", "Broken by certificates of another CA", "replaces")
+	d.shows("[ca]", "Broken by certificates of another CA", "that pin is replaced")
 	d.press("space", "enter")
 	d.shows("Nothing is selected")
 }

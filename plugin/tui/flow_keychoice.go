@@ -84,7 +84,7 @@ func (s *keyChoice) top(width int) []string {
 
 // inItem is before every line of a key but the first. A certificate's fingerprint
 // behind it just fits 80 columns.
-const inItem = "    "
+const inItem = "   "
 
 // item is a key with who serves it, and what is pinned of it already.
 func (s *keyChoice) item(i, width int) []string {
@@ -119,7 +119,8 @@ func (s *keyChoice) relation(one servedKey) string {
 			known = append(known, pin.Pin)
 		}
 	}
-	wanted := one.pins(p.form)
+	wanted, others := one.pins(p.form), slices.Clone(known)
+	others = slices.DeleteFunc(others, func(pin string) bool { return pin == one.spki || slices.Contains(wanted, pin) })
 	gone := p.going()
 	switch {
 	case len(known) == 0 && p.keyChange():
@@ -130,8 +131,10 @@ func (s *keyChoice) relation(one servedKey) string {
 		return look.alarm.Render("pinned now") + "; left out, it will not be trusted any more"
 	case len(wanted) > 0 && !slices.ContainsFunc(wanted, func(pin string) bool { return !slices.Contains(known, pin) }):
 		return look.good.Render("already pinned")
+	case len(others) == 0:
+		return "this key is pinned now; that pin is replaced"
 	default:
-		return "replaces\n" + inItem + strings.Join(known, "\n"+inItem)
+		return "replaces\n" + inItem + strings.Join(others, "\n"+inItem)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestPinFromTheFirstQuestionToTheVerdicts(t *testing.T) {
 		t.Error("another key than y wrote the change")
 	}
 	d.press("y")
-	d.until("VERDICTS NOW", "Passes")
+	d.until("VERDICTS NOW", "passes")
 	d.pictured("pin/done")
 	if draft.committed != 1 {
 		t.Errorf("the change was made %d times", draft.committed)

@@ -155,7 +155,7 @@ func TestThePinStoryInARealProgram(t *testing.T) {
 	p.types(typedEnter)
 	p.until("y writes it")
 	p.types("y")
-	p.until("Envoy 2/2 acknowledged", "gateway/web httproute/api: Passes")
+	p.until("Envoy 2/2 acknowledged", "gateway/web httproute/api: passes")
 	p.types(typedEnter)
 	p.until("The endpoints were asked at", "passes")
 	p.types("q")

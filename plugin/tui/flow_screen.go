@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
@@ -54,8 +55,14 @@ func (f *dialog) Update(msg tea.Msg) (screen, tea.Cmd) {
 	return f, f.step.update(msg)
 }
 
-// View is the step's.
-func (f *dialog) View(width, height int) string { return f.step.view(width, height) }
+// View is the step's, behind a blank as everywhere.
+func (f *dialog) View(width, height int) string {
+	lines := strings.Split(f.step.view(width-1, height), "\n")
+	for i, line := range lines {
+		lines[i] = " " + line
+	}
+	return sized(lines, width, height)
+}
 
 // Title says what is done.
 func (f *dialog) Title() string { return f.name }
