@@ -17,6 +17,12 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 GOBUILD  = go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 # Tools are built once for each state of their module.
 TOOLS   := .build/tools/$(shell cat tools/go.mod tools/go.sum | sha256sum | cut -c1-16)
+# GoReleaser has a module of its own: it is large, and only releases need it.
+GORELEASER := .build/tools/$(shell cat tools/release/go.mod tools/release/go.sum | sha256sum | cut -c1-16)/goreleaser
+# Archives of the plugin: those of a directory, or ones built here of the tag.
+ARCHIVES ?= .build/archives
+TAG ?= $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null || \
+	echo v0.0.0-snapshot-$$(git rev-parse --short HEAD 2>/dev/null || echo unknown))
 # The pinned Envoy, or ENVOY=path for one of your own.
 ENVOY   ?= .build/envoy/1.40.0/envoy
 override ENVOY := $(abspath $(ENVOY))
@@ -29,7 +35,7 @@ LOCALCLUSTER := .build/localcluster
 ##@ Use it
 help: ## Say what there is
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Watch a certificate be refused, pinned, replaced, waved through, pinned again (KEEP=1 stays up; CLUSTER=local|kind|context:NAME)
 	@hack/demo.sh "$(CLUSTER)" $(if $(KEEP),--keep)
@@ -65,11 +71,29 @@ image: $(LOCALCLUSTER) build envoy ## Make the container images of the operator 
 	@$(LOCALCLUSTER) image --name docker.io/backendtls/demo-backend:$(IMAGE_TAG) --binary .build/demo \
 		--out .build/images/demo-backend.tar
 
+##@ Release it, see docs/releasing.md
+release-check: $(GORELEASER) ## Ask GoReleaser whether it takes .goreleaser.yaml
+	@$< check --quiet
+
+release-snapshot: $(GORELEASER) ## Build with GoReleaser what a release would be into .build/dist, and prove it
+	@$< release --snapshot --clean --skip=sbom,sign,publish
+	@$(MAKE) --no-print-directory test-release ARCHIVES=.build/dist
+
+release: $(GORELEASER) ## Build, sign and upload a draft of the release; for the workflow
+	@$< release --clean
+
+krew-manifest: $(ARCHIVES)/checksums.txt ## Write krew/backendtls.yaml; ARCHIVES=DIR, URL=BASE if they are elsewhere
+	@go run ./hack/release manifest -archives "$(ARCHIVES)" -url "$(URL)" -out krew/backendtls.yaml
+	@echo "wrote krew/backendtls.yaml"
+
+krew-index: $(ARCHIVES)/checksums.txt ## Write a custom index of krew to DIR=DIR; ARCHIVES=DIR, URL=BASE as above
+	@go run ./hack/release index -archives "$(ARCHIVES)" -url "$(URL)" -dir "$(DIR)"
+
 ##@ Work on it
 test: ## Prove everything: lint, then all tests with the race detector on a real Envoy, then fuzzing
 	@hack/need-c.sh
 	@$(MAKE) --no-print-directory envoy lint
-	@go run ./hack/gotest -race -count=1 -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/cluster)
+	@go run ./hack/gotest -race -count=1 -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/cluster -e /test/release/archives)
 	@# Alone, because it measures deadlines that are promised.
 	@go run ./hack/gotest -race -count=1 -timeout 15m ./test/e2e
 	@hack/fuzz.sh 10s
@@ -102,6 +126,9 @@ install-yaml: ## Render manifests/ into .build/install.yaml, which needs nothing
 	@mv .build/install.yaml.new .build/install.yaml
 	@echo "wrote .build/install.yaml"
 
+test-release: $(ARCHIVES)/checksums.txt ## Prove the plugin's archives for all platforms, built here or in ARCHIVES=DIR
+	@ARCHIVES="$(abspath $(ARCHIVES))" go run ./hack/gotest -count=1 -timeout 30m ./test/release/archives
+
 figures: build image cluster ## Measure the operator in the local cluster, idle and with 1,000 policies; needs root
 	@go test -run '^$$' -bench OperatorInACluster -benchtime 1x -timeout 20m ./test/cluster
 
@@ -124,5 +151,16 @@ $(TOOLS)/%:
 	@echo "building $* (minutes the first time, never again until tools/go.mod changes)"
 	@cd tools && go build -ldflags "-s -w" -o ../$@ $(PACKAGE)
 
+$(GORELEASER):
+	@echo "building goreleaser (minutes the first time, never again until tools/release/go.mod changes)"
+	@cd tools/release && go build -ldflags "-s -w" -o ../../$@ github.com/goreleaser/goreleaser/v2
+
+.build/archives/checksums.txt: FORCE
+	@echo "building the archives of $(TAG) into .build/archives (minutes the first time)"
+	@rm -rf .build/archives
+	@go run ./hack/release archives -tag "$(TAG)" -time "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" \
+		-dir .build/archives
+
 .PHONY: help demo shell build envoy test test-cluster e2e fuzz golden lint generate install-yaml figures bench clean \
-	cluster cluster-down image FORCE
+	cluster cluster-down image test-release release release-check release-snapshot krew-manifest \
+	krew-index FORCE

@@ -20,7 +20,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -115,7 +114,7 @@ func render(root, archives, base string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	tag, err := versionOf(archives)
+	tag, err := krew.VersionOf(archives, plugin)
 	if err != nil {
 		return nil, err
 	}
@@ -148,19 +147,6 @@ func installs(m krew.Manifest, archives string) (err error) {
 		}
 	}
 	return nil
-}
-
-// versionOf is the one version that the archives in a directory have.
-func versionOf(archives string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(archives, "kubectl-"+plugin+"_v*_linux_amd64.tar.gz"))
-	if err != nil {
-		return "", err
-	}
-	if len(found) != 1 {
-		return "", fmt.Errorf("%s: %d archives for linux/amd64, want one: %q", archives, len(found), found)
-	}
-	name := strings.TrimPrefix(filepath.Base(found[0]), "kubectl-"+plugin+"_")
-	return strings.TrimSuffix(name, "_linux_amd64.tar.gz"), nil
 }
 
 // index writes a custom index.

@@ -89,7 +89,7 @@ func TestTheInstalledPluginWorks(t *testing.T) {
 	}
 	ways := map[string]string{"as krew lays it out": filepath.Dir(link)}
 	if program, err := exec.LookPath("kubectl-krew"); err == nil {
-		ways["by "+program] = installedByKrew(t, program, file, archive)
+		ways["by "+program] = installedByKrew(t, program, m, file, archives)
 	} else {
 		t.Log("no kubectl-krew is on the PATH: installed by krew's rules, not by krew itself")
 	}
@@ -108,24 +108,36 @@ func TestTheInstalledPluginWorks(t *testing.T) {
 	}
 }
 
-// installedByKrew has krew itself install it, into a directory of its own.
-func installedByKrew(t *testing.T, program, manifest, archive string) (bin string) {
+// installedByKrew has krew itself install every archive, each into a directory
+// of its own as the check of its central index does, and returns where this
+// machine's is linked.
+func installedByKrew(t *testing.T, program string, m krew.Manifest, manifest, archives string) (bin string) {
 	t.Helper()
-	own := t.TempDir()
-	for _, args := range [][]string{
-		{"version"},
-		{"install", "--manifest=" + manifest, "--archive=" + archive},
-		{"list"},
-	} {
-		cmd := exec.CommandContext(t.Context(), program, args...)
-		cmd.Env = append(os.Environ(), "KREW_ROOT="+own, "KREW_NO_UPGRADE_CHECK=1")
-		output, err := cmd.CombinedOutput()
+	for _, p := range m.Spec.Platforms {
+		machine, err := p.Machine()
 		if err != nil {
-			t.Fatalf("krew %v: %v\n%s", args, err, output)
+			t.Fatal(err)
 		}
-		t.Logf("krew %v:\n%s", args, output)
+		own := t.TempDir()
+		cmd := exec.CommandContext(t.Context(), program, "install",
+			"--manifest="+manifest, "--archive="+filepath.Join(archives, p.File()))
+		cmd.Env = append(os.Environ(), "KREW_ROOT="+own, "KREW_OS="+machine.OS, "KREW_ARCH="+machine.Arch,
+			"KREW_NO_UPGRADE_CHECK=1")
+		if output, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("krew does not install it for %s: %v\n%s", machine, err, output)
+		}
+		link, err := m.Install(t.TempDir(), machine, filepath.Join(archives, p.File()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(own, "bin", filepath.Base(link))); err != nil {
+			t.Errorf("krew links another program for %s than its rules say: %v", machine, err)
+		}
+		if machine == here {
+			bin = filepath.Join(own, "bin")
+		}
 	}
-	return filepath.Join(own, "bin")
+	return bin
 }
 
 // kubectl runs `kubectl backendtls` with the plugin of a directory.

@@ -121,3 +121,18 @@ func (p Platform) Machine() (Machine, error) {
 	}
 	return Machine{}, errors.New("the selector matches no machine that krew knows")
 }
+
+// VersionOf is the one version that the archives of a plugin in a directory
+// have, with its v.
+func VersionOf(archives, plugin string) (string, error) {
+	const suffix = "_linux_amd64.tar.gz"
+	prefix := "kubectl-" + plugin + "_"
+	found, err := filepath.Glob(filepath.Join(archives, prefix+"v*"+suffix))
+	if err != nil {
+		return "", err
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("%s has %d archives %sVERSION%s, want one: %q", archives, len(found), prefix, suffix, found)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(found[0]), prefix), suffix), nil
+}

@@ -88,7 +88,8 @@ func (p Platform) faults() []error {
 	is(!strings.HasSuffix(p.URI, ".tar.gz") && !strings.HasSuffix(p.URI, ".zip"), "uri is %q: want .tar.gz or .zip", p.URI)
 	is(!sum.MatchString(p.SHA256), "sha256 is %q: want 64 digits of hex in lower case", p.SHA256)
 	is(p.Bin == "", "bin is missing")
-	is(p.Bin != "" && (!clean(p.Bin) || strings.HasPrefix(p.Bin, "..")), "bin is %q: want a clean path in the archive", p.Bin)
+	is(p.Bin != "" && (!clean(p.Bin) || strings.HasPrefix(p.Bin, "..")),
+		"bin is %q: want a clean path in the archive", p.Bin)
 	// Without the suffix krew links the program all the same, and Windows cannot
 	// run it: no check of krew's shows it.
 	windows := slices.ContainsFunc(machines, func(m Machine) bool { return m.OS == "windows" && p.matches(m) })
