@@ -73,7 +73,7 @@ func basis(path cliv1alpha1.Path) string {
 	in := input{Fault: path.ListenerFault}
 	if path.Policy != nil {
 		policy := *path.Policy
-		policy.Mode.SecondsLeft = nil
+		policy.Mode.SecondsLeft, policy.Notes = nil, nil
 		policy.Mode.Since, policy.Mode.Until = utc(policy.Mode.Since), utc(policy.Mode.Until)
 		in.Policy = &policy
 	}
