@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,7 +134,7 @@ func (a *app) give(i int, msg tea.Msg) tea.Cmd {
 func (a *app) insert(i int, s screen) tea.Cmd {
 	a.levels++
 	added := level{number: a.levels, screen: s}
-	a.stack = append(a.stack[:i], append([]level{added}, a.stack[i:]...)...)
+	a.stack = slices.Insert(a.stack, i, added)
 	return address(added.number, s.Init())
 }
 
@@ -166,8 +167,8 @@ func (a *app) pop(i int, tell tea.Msg) tea.Cmd {
 	if i == 0 {
 		return nil
 	}
-	for j := len(a.stack) - 1; j >= i; j-- {
-		a.stack[j].screen.Leave()
+	for _, level := range slices.Backward(a.stack[i:]) {
+		level.screen.Leave()
 	}
 	a.stack = a.stack[:i]
 	if tell == nil {
@@ -178,8 +179,8 @@ func (a *app) pop(i int, tell tea.Msg) tea.Cmd {
 
 // leave ends everything that is under way, and the program.
 func (a *app) leave() tea.Cmd {
-	for i := len(a.stack) - 1; i >= 0; i-- {
-		a.stack[i].screen.Leave()
+	for _, level := range slices.Backward(a.stack) {
+		level.screen.Leave()
 	}
 	a.stack = nil
 	a.unwatch()

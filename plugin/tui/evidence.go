@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -62,7 +63,8 @@ func (d *desk) events(paths []cliv1alpha1.Path) string {
 			times = ", " + count(int(event.Count), "time")
 		}
 		kind := strings.Replace(strings.ToLower(event.Object.Kind), "backendtlspolicy", "btlspolicy", 1)
-		text.WriteString("  " + style.Render(event.Reason) + " " + kind + "/" + event.Object.Name + ", " + ago(d.clock.Sub(event.At)) + times + "\n      " + event.Text + "\n")
+		fmt.Fprintf(&text, "  %s %s/%s, %s%s\n      %s\n",
+			style.Render(event.Reason), kind, event.Object.Name, ago(d.clock.Sub(event.At)), times, event.Text)
 	}
 	return text.String()
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
@@ -130,7 +131,7 @@ func (a *app) footer() string {
 	}
 	bindings := a.top().Keys()
 	if !a.top().Typing() {
-		bindings = append(bindings[:len(bindings):len(bindings)], keyHelp, keyQuit)
+		bindings = append(slices.Clip(bindings), keyHelp, keyQuit)
 	}
 	text := a.desk.short(bindings, room)
 	gap := max(1, a.width-2-ansi.StringWidth(text)-ansi.StringWidth(doing))

@@ -143,19 +143,7 @@ func (l *list) typed(msg tea.KeyPressMsg) {
 
 func (l *list) key(msg tea.KeyPressMsg) tea.Cmd {
 	switch {
-	case len(l.shown) == 0 && l.pane.scroll(msg, false):
-	case pressed(msg, keyUp):
-		l.move(-1)
-	case pressed(msg, keyDown):
-		l.move(1)
-	case pressed(msg, keyPageUp):
-		l.move(-max(1, l.height-1))
-	case pressed(msg, keyPageDown):
-		l.move(max(1, l.height-1))
-	case pressed(msg, keyHome):
-		l.move(-len(l.shown))
-	case pressed(msg, keyEnd):
-		l.move(len(l.shown))
+	case l.moved(msg):
 	case pressed(msg, keyBack) && l.verifying.cancel():
 	case pressed(msg, keyBack):
 		l.filter.set("")
@@ -172,6 +160,30 @@ func (l *list) key(msg tea.KeyPressMsg) tea.Cmd {
 		return l.act(msg, l.shown[l.cursor].Service)
 	}
 	return nil
+}
+
+// moved moves the cursor, or the text that is there instead of rows, and says
+// whether the key was for that.
+func (l *list) moved(msg tea.KeyPressMsg) bool {
+	switch {
+	case len(l.shown) == 0:
+		return l.pane.scroll(msg, false)
+	case pressed(msg, keyUp):
+		l.move(-1)
+	case pressed(msg, keyDown):
+		l.move(1)
+	case pressed(msg, keyPageUp):
+		l.move(-max(1, l.height-1))
+	case pressed(msg, keyPageDown):
+		l.move(max(1, l.height-1))
+	case pressed(msg, keyHome):
+		l.move(-len(l.shown))
+	case pressed(msg, keyEnd):
+		l.move(len(l.shown))
+	default:
+		return false
+	}
+	return true
 }
 
 // act is what a key does with a port.

@@ -50,12 +50,11 @@ func (p *pane) center(t theme, text string, width, height int) string {
 	}
 	lines[0] = t.title.Render(lines[0])
 	left := strings.Repeat(" ", max(1, (width-widest)/2))
-	above := make([]string, max(0, (height-len(lines))/3))
-	lines = append(above, p.view(lines, height)...)
-	for i := range lines {
-		lines[i] = left + lines[i]
+	centered := make([]string, max(0, (height-len(lines))/3))
+	for _, line := range p.view(lines, height) {
+		centered = append(centered, left+line)
 	}
-	return sized(lines, width, height)
+	return sized(centered, width, height)
 }
 
 // count is a number and a noun.
