@@ -20,7 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/backendtls/backendtls/internal/manifest"
 	"github.com/backendtls/backendtls/internal/pin"
@@ -31,6 +33,7 @@ import (
 // TestMain lets spdystream take its time with connections that are closed, and
 // the fake API server's end of them wait for its own word.
 func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard())
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).WaitTimeout"),
 		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).waitWriteReply"),

@@ -67,7 +67,7 @@ func play(t *testing.T, service Service) *program {
 		t: t, in: write, done: make(chan error, 1),
 		model: &observed{Model: newApp(working, end, config), fresh: make(chan struct{}, 1)},
 	}
-	running := tea.NewProgram(p.model, append(options(ctx, config), tea.WithWindowSize(80, 24))...)
+	running := tea.NewProgram(p.model, append(options(config), tea.WithContext(ctx), tea.WithWindowSize(80, 24))...)
 	go func() {
 		_, err := running.Run()
 		p.done <- err

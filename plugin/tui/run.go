@@ -43,14 +43,16 @@ func Run(ctx context.Context, config Config) error { return start(ctx, config) }
 func start(ctx context.Context, config Config, further ...tea.ProgramOption) error {
 	working, end := context.WithCancel(ctx)
 	defer end()
-	_, err := tea.NewProgram(newApp(working, end, config), append(options(ctx, config), further...)...).Run()
+	program := tea.NewProgram(newApp(working, end, config), append(options(config), further...)...)
+	// With bubbletea's own context it would be killed, and a reader of the terminal
+	// left behind: this way it ends as it does by q.
+	defer context.AfterFunc(ctx, program.Quit)()
+	_, err := program.Run()
 	switch {
 	case err == nil:
-		return nil
+		return context.Cause(ctx)
 	case errors.Is(err, tea.ErrProgramPanic):
 		return fmt.Errorf("the terminal: %w", err)
-	case errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil:
-		return context.Cause(ctx)
 	case errors.Is(err, tea.ErrInterrupted):
 		return context.Canceled
 	default:
@@ -60,9 +62,9 @@ func start(ctx context.Context, config Config, further ...tea.ProgramOption) err
 
 // options are bubbletea's. It would read NO_COLOR as a boolean, where any value
 // counts: the profile is therefore given to it wherever there are no colors.
-func options(ctx context.Context, config Config) []tea.ProgramOption {
+func options(config Config) []tea.ProgramOption {
 	list := []tea.ProgramOption{
-		tea.WithContext(ctx), tea.WithInput(config.In), tea.WithOutput(config.Out), tea.WithEnvironment(config.Environ),
+		tea.WithInput(config.In), tea.WithOutput(config.Out), tea.WithEnvironment(config.Environ),
 	}
 	profile := colorprofile.ASCII
 	if config.Color {
