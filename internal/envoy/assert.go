@@ -32,6 +32,7 @@ import (
 //	A7   the server name is a DNS name
 //	A9   a trust means TLS, on every endpoint
 //	A10  the TLS versions are set, ALPN is what will be spoken
+//	A11  the client certificate is the one that the trust says, or none
 //
 // (A8, that every secret named is delivered, concerns listeners: secret.go.)
 func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *bundles) error {
@@ -59,6 +60,7 @@ func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *b
 		func() error { return assertNothingAutomatic(c, context) },
 		func() error { return assertSNI(context.GetSni()) },
 		func() error { return assertProtocols(context.GetCommonTlsContext(), b) },
+		func() error { return assertIdentity(context.GetCommonTlsContext(), b.Trust) },
 		func() error { return assertValidation(context.GetCommonTlsContext(), b.Trust, known) },
 	} {
 		if err := rule(); err != nil {
@@ -137,10 +139,34 @@ func assertNothingAutomatic(c *clusterv3.Cluster, context *tlsv3.UpstreamTlsCont
 	expected := &tlsv3.UpstreamTlsContext{Sni: context.GetSni(), CommonTlsContext: &tlsv3.CommonTlsContext{
 		TlsParams:             common.GetTlsParams(),
 		AlpnProtocols:         common.GetAlpnProtocols(),
+		TlsCertificates:       common.GetTlsCertificates(),
 		ValidationContextType: common.GetValidationContextType(),
 	}}
 	if !proto.Equal(expected, context) {
-		return errors.New("A5: the TLS context has a field that is not SNI, versions, ALPN or validation")
+		return errors.New("A5: the TLS context has a field that is not SNI, versions, ALPN, certificate or validation")
+	}
+	return nil
+}
+
+// assertIdentity (A11): Envoy presents what the trust says and nothing else. It
+// takes one certificate towards backends.
+func assertIdentity(common *tlsv3.CommonTlsContext, t *model.Trust) error {
+	presented := common.GetTlsCertificates()
+	if t.Identity == nil {
+		if len(presented) > 0 {
+			return errors.New("A11: there is a client certificate that the trust does not have")
+		}
+		return nil
+	}
+	if len(presented) != 1 {
+		return fmt.Errorf("A11: %d client certificates where the trust has one", len(presented))
+	}
+	expected, err := tlsCertificate(*t.Identity)
+	if err != nil {
+		return fmt.Errorf("A11: %w", err)
+	}
+	if !proto.Equal(expected, presented[0]) {
+		return errors.New("A11: the client certificate is not that of the trust")
 	}
 	return nil
 }

@@ -109,6 +109,20 @@ func repacked(t *testing.T, context *tlsv3.UpstreamTlsContext) *corev3.Transport
 	}
 }
 
+// keyPair is the fixture's.
+func keyPair(t *testing.T) *model.KeyPair {
+	t.Helper()
+	pair := &model.KeyPair{Secret: gwapi.KeyOf(gwapi.KindSecret, "default", "client")}
+	for name, to := range map[string]*[]byte{"server.pem": &pair.Chain, "server.key": &pair.Key} {
+		content, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*to = content
+	}
+	return pair
+}
+
 // revocationList is the DER of one that is on nobody's side.
 func revocationList(t *testing.T) []byte {
 	t.Helper()
@@ -133,6 +147,7 @@ func TestASoundClusterPasses(t *testing.T) {
 		"skip the name alone":            func(t *model.Trust) { t.Mode, t.Names = model.InsecureSkipOnlySANVerification, nil },
 		"revocation lists":               func(trust *model.Trust) { trust.CRLs = [][]byte{revocationList(t)} },
 		"revocation lists for the chain": func(trust *model.Trust) { trust.CRLs, trust.RevokeChain = [][]byte{revocationList(t)}, true },
+		"a client certificate":           func(trust *model.Trust) { trust.Identity = keyPair(t) },
 		"skip everything": func(t *model.Trust) {
 			t.Mode, t.Anchors, t.Names, t.Leaves = model.InsecureSkipVerification, nil, nil, nil
 		},
@@ -328,6 +343,22 @@ func TestAMessageThatChecksLessIsRefused(t *testing.T) {
 			s.backend.Trust.MaxTLSVersion = tls.VersionTLS12
 			s.common().TlsParams.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
 			s.common().TlsParams.TlsMaximumProtocolVersion = tlsv3.TlsParameters_TLSv1_2
+		}},
+		"a client certificate that nobody asked for": {"A11", func(s *subject) {
+			s.common().TlsCertificates = []*tlsv3.TlsCertificate{{}}
+		}},
+		"no client certificate": {"A11", func(s *subject) { s.backend.Trust.Identity = keyPair(t) }},
+		"another client certificate": {"A11", func(s *subject) {
+			other := *keyPair(t)
+			other.Chain = append(other.Chain, '\n')
+			written, err := tlsCertificate(other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.backend.Trust.Identity, s.common().TlsCertificates = keyPair(t), []*tlsv3.TlsCertificate{written}
+		}},
+		"a client certificate by SDS": {"A5", func(s *subject) {
+			s.common().TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{{Name: "x"}}
 		}},
 		"no versions":     {"A10", func(s *subject) { s.common().TlsParams = nil }},
 		"ALPN without h2": {"A10", func(s *subject) { s.common().AlpnProtocols = nil }},

@@ -26,19 +26,11 @@ func secretName(pair model.KeyPair) string {
 func (t *translation) secret(pair model.KeyPair) (name string, ok bool) {
 	name = secretName(pair)
 	ok = t.try(pair.Secret, name, func() error {
-		if !bytes.Contains(pair.Chain, []byte("-----BEGIN CERTIFICATE-----")) {
-			return errors.New("the certificate chain holds no PEM certificate")
+		certificate, err := tlsCertificate(pair)
+		if err != nil {
+			return err
 		}
-		if !bytes.Contains(pair.Key, []byte("PRIVATE KEY-----")) {
-			return errors.New("the private key holds no PEM private key")
-		}
-		written := &tlsv3.Secret{
-			Name: name,
-			Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-				CertificateChain: inlineBytes(pair.Chain),
-				PrivateKey:       inlineBytes(pair.Key),
-			}},
-		}
+		written := &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: certificate}}
 		if earlier, twice := t.out.Secrets[name]; twice && !proto.Equal(earlier, written) {
 			return errors.New("it has two different contents")
 		}
@@ -50,6 +42,21 @@ func (t *translation) secret(pair model.KeyPair) (name string, ok bool) {
 		return nil
 	})
 	return name, ok
+}
+
+// tlsCertificate is a certificate and its key in Envoy's words. The error shows
+// neither.
+func tlsCertificate(pair model.KeyPair) (*tlsv3.TlsCertificate, error) {
+	if !bytes.Contains(pair.Chain, []byte("-----BEGIN CERTIFICATE-----")) {
+		return nil, errors.New("the certificate chain holds no PEM certificate")
+	}
+	if !bytes.Contains(pair.Key, []byte("PRIVATE KEY-----")) {
+		return nil, errors.New("the private key holds no PEM private key")
+	}
+	return &tlsv3.TlsCertificate{
+		CertificateChain: inlineBytes(pair.Chain),
+		PrivateKey:       inlineBytes(pair.Key),
+	}, nil
 }
 
 func inlineBytes(content []byte) *corev3.DataSource {

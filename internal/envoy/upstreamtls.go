@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"crypto/tls"
+	"fmt"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -24,6 +25,15 @@ func (t *translation) upstreamTLS(b *model.Backend) (*corev3.TransportSocket, er
 		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{
 			ValidationContext: t.validationContext(b.Trust),
 		}
+	}
+	if b.Trust.Identity != nil {
+		// Inline, so that whose certificate it is changes with the cluster, which
+		// drains what was opened with another one; and the key goes nowhere else.
+		certificate, err := tlsCertificate(*b.Trust.Identity)
+		if err != nil {
+			return nil, fmt.Errorf("client certificate of %s: %w", b.Trust.Identity.Secret, err)
+		}
+		common.TlsCertificates = []*tlsv3.TlsCertificate{certificate}
 	}
 	// Without a validation context Envoy verifies nothing; assert.go makes
 	// sure that this happens in that one mode only.

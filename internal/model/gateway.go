@@ -72,6 +72,12 @@ type KeyPair struct {
 	Key    []byte
 }
 
+// String names the Secret, so that no text of a KeyPair shows the key.
+func (p KeyPair) String() string { return p.Secret.String() }
+
+// GoString is String.
+func (p KeyPair) GoString() string { return p.String() }
+
 // VirtualHost is the rules for one hostname of a Server.
 type VirtualHost struct {
 	// Hostname is "" for every host of the Server; may be a wildcard.

@@ -64,6 +64,9 @@ type Trust struct {
 	// RevokeChain asks the same of every certificate of the path, the anchor
 	// included.
 	RevokeChain bool `json:",omitzero"`
+	// Identity is presented to a backend that asks for a client certificate; nil for
+	// none. The digest covers its certificates, never its key.
+	Identity *KeyPair `json:"-"`
 	// ALPN are the protocols offered.
 	ALPN []string
 	// MinTLSVersion is the least version to speak, as in crypto/tls; 0 is TLS 1.2,
@@ -103,13 +106,25 @@ func (t *Trust) Verifies() bool { return len(t.Anchors)+len(t.Leaves) > 0 }
 // are configured alike.
 func (t *Trust) Digest() string { return digest(t.canonical()) }
 
+// canonicalTrust is what a digest covers.
+type canonicalTrust struct {
+	Trust
+
+	// Presented identifies the certificates of Identity.
+	Presented string `json:",omitzero"`
+}
+
 // canonical is the trust without what is not part of it, the anchors and the
 // revocation lists by their digests.
-func (t *Trust) canonical() *Trust {
+func (t *Trust) canonical() *canonicalTrust {
 	if t == nil {
 		return nil
 	}
-	c := *t
+	c := canonicalTrust{Trust: *t}
+	if t.Identity != nil {
+		// The certificate says which key it is.
+		c.Presented = digest(t.Identity.Secret, t.Identity.Chain)
+	}
 	c.Until = time.Time{}
 	switch {
 	case len(c.Anchors) == 0:

@@ -52,6 +52,8 @@ func TestTheNameOfABackendCoversItsTrust(t *testing.T) {
 		"a revocation list":      func(t *model.Trust) { t.CRLs = [][]byte{[]byte("ab")} },
 		"another one":            func(t *model.Trust) { t.CRLs = [][]byte{[]byte("ac")} },
 		"lists for all":          func(t *model.Trust) { t.CRLs, t.RevokeChain = [][]byte{[]byte("ab")}, true },
+		"a client certificate":   func(t *model.Trust) { t.Identity = &model.KeyPair{Chain: []byte("a")} },
+		"another client":         func(t *model.Trust) { t.Identity = &model.KeyPair{Chain: []byte("b")} },
 		"another policy":         func(t *model.Trust) { t.Policy.Name = "b" },
 		"another protocol to it": func(t *model.Trust) { t.ALPN = []string{"h2"} },
 	} {

@@ -56,6 +56,25 @@ func GatewayResolvedRefs(unresolved []string) metav1.Condition {
 		fmt.Sprintf("references do not resolve: listener %s", strings.Join(unresolved, ", ")))
 }
 
+// GatewayUnresolvedIdentity says why the client certificate for backends cannot be
+// used. Backends that a policy decides about are then not connected to, unless
+// the policy names a client certificate of its own.
+func GatewayUnresolvedIdentity(
+	reason gatewayv1.GatewayConditionReason, fault string, unresolved []string,
+) metav1.Condition {
+	var remarks []string
+	if len(unresolved) > 0 {
+		remarks = append(remarks, "references do not resolve: listener "+strings.Join(unresolved, ", "))
+	}
+	return condition(gatewayv1.GatewayConditionResolvedRefs, metav1.ConditionFalse, reason, join(fault, remarks))
+}
+
+// GatewayUnseenIdentity says that nobody could look at the client certificate for
+// backends.
+func GatewayUnseenIdentity(fault string) metav1.Condition {
+	return condition(gatewayv1.GatewayConditionResolvedRefs, metav1.ConditionUnknown, ReasonUnseen, fault)
+}
+
 // join puts remarks behind a message.
 func join(message string, remarks []string) string {
 	return List(append([]string{message}, remarks...))

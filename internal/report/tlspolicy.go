@@ -42,6 +42,10 @@ const (
 	PolicyReasonInvalidKind                  PolicyReason = "InvalidKind"
 	PolicyReasonInvalidTrustedCertificateRef PolicyReason = "InvalidTrustedCertificateRef"
 	PolicyReasonInvalidCRLRef                PolicyReason = "InvalidCRLRef"
+	PolicyReasonInvalidClientCertificateRef  PolicyReason = "InvalidClientCertificateRef"
+	// PolicyReasonRefNotPermitted: the Gateway may not have the Secret that the
+	// policy names, because no ReferenceGrant says so.
+	PolicyReasonRefNotPermitted PolicyReason = "RefNotPermitted"
 	// PolicyReasonCRLExpired: a revocation list is past its nextUpdate, so that
 	// Envoy refuses what it would be asked about. The policy stays in force.
 	PolicyReasonCRLExpired PolicyReason = "CRLExpired"

@@ -29,12 +29,14 @@ func TestAnAllowanceIsTheStricterOfEveryRule(t *testing.T) {
 		},
 		{
 			"any time, without a reason", "-", "{allowedModes: [InsecureAllowExpired], maxDuration: Unlimited, requireReason: false}",
-			[]model.Mode{model.InsecureAllowExpired}, 0, false, "of-gateway",
+			[]model.Mode{model.InsecureAllowExpired},
+			0, false, "of-gateway",
 		},
 		{
 			"the class and the Gateway", "{allowedModes: " + all + ", maxDuration: 2h, requireReason: false}",
 			"{allowedModes: [InsecureAllowExpired], maxDuration: 90m}",
-			[]model.Mode{model.InsecureAllowExpired}, 90 * time.Minute, true, "of-class and",
+			[]model.Mode{model.InsecureAllowExpired},
+			90 * time.Minute, true, "of-class and",
 		},
 		{"a namespace that is not selected", "-", "{allowedModes: " + all + ", namespaces: {matchLabels: {a: b}}}", nil, 0, false, "does not select"},
 		{"a value that makes no sense", "-", "{allowedModes: " + all + ", maxDuration: soon}", nil, 0, false, "cannot be used"},

@@ -56,6 +56,19 @@ func readCertificateRefs(value, usual string) ([]certificateRef, error) {
 	return refs, nil
 }
 
+// readSecretName reads secret/NAME: a Secret of type kubernetes.io/tls has its
+// keys by that.
+func readSecretName(value string) (string, error) {
+	kind, name, _ := strings.Cut(strings.TrimSpace(value), "/")
+	if kind != "secret" {
+		return "", fmt.Errorf("%q is not secret/NAME, a Secret of type kubernetes.io/tls", value)
+	}
+	if faults := validation.IsDNS1123Subdomain(name); len(faults) > 0 {
+		return "", fmt.Errorf("%q: %q is not a name: %s", value, name, strings.Join(faults, "; "))
+	}
+	return name, nil
+}
+
 func readCertificateRef(item, usual string) (certificateRef, error) {
 	kind, rest, _ := strings.Cut(item, "/")
 	name, key, keyed := strings.Cut(rest, ":")

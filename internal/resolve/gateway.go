@@ -25,6 +25,8 @@ type gatewayNode struct {
 	address addressing
 	// parameters bound the modes of policies here; their fault is the Gateway's.
 	parameters parameterResult
+	// identity is presented to backends whose policy names no other.
+	identity identity
 	// routes are attached to a listener at least, in the order of the snapshot.
 	routes []*compiledRoute
 	// backends are by name.
@@ -64,6 +66,7 @@ func (b *builder) collectGateways() {
 		b.gateways = append(b.gateways, node)
 		b.ref(node.key, gwapi.KeyOf(gwapi.KindGatewayClass, "", node.class.Name))
 		node.parameters = b.parameters(object)
+		node.identity = b.gatewayIdentity(object)
 		b.listeners(node)
 	}
 	b.assignAddresses()
@@ -80,9 +83,6 @@ func refuseGateway(node *gatewayNode) *metav1.Condition {
 	switch {
 	case node.address.unsupported != "":
 		return new(report.GatewayUnsupportedAddress(node.address.unsupported))
-	case spec.TLS != nil && spec.TLS.Backend != nil && spec.TLS.Backend.ClientCertificateRef != nil:
-		return new(report.GatewayInvalid(fmt.Sprintf("spec.tls.backend.clientCertificateRef: %q is not used by this "+
-			"version, so backends would be reached without it; remove the field", spec.TLS.Backend.ClientCertificateRef.Name)))
 	case spec.DefaultScope != "" && spec.DefaultScope != gatewayv1.GatewayDefaultScopeNone:
 		return new(report.GatewayInvalid(fmt.Sprintf("spec.defaultScope: %q is not supported; leave it out or set %s",
 			spec.DefaultScope, gatewayv1.GatewayDefaultScopeNone)))

@@ -23,10 +23,26 @@ func (b *builder) reportGateways(policies *tlsPolicies) {
 		entry.Conditions = append([]metav1.Condition{
 			b.gatewayAccepted(node, &tally),
 			b.gatewayProgrammed(node),
-			report.GatewayResolvedRefs(tally.unresolved),
+			gatewayResolved(node, tally.unresolved),
 		}, policies.gatewayConditions(node.key)...)
 		b.reports[node.key] = entry
 	}
+}
+
+// gatewayResolved is ResolvedRefs: a reference of the Gateway itself before those
+// of its listeners.
+func gatewayResolved(node *gatewayNode, unresolved []string) metav1.Condition {
+	switch node.identity.why {
+	case missing, faulty:
+		return report.GatewayUnresolvedIdentity(gatewayv1.GatewayReasonInvalidClientCertificateRef,
+			node.identity.fault, unresolved)
+	case forbidden:
+		return report.GatewayUnresolvedIdentity(gatewayv1.GatewayReasonRefNotPermitted, node.identity.fault, unresolved)
+	case unseen:
+		return report.GatewayUnseenIdentity(node.identity.fault)
+	case present:
+	}
+	return report.GatewayResolvedRefs(unresolved)
 }
 
 // listenerTally sums up the listeners of one Gateway.

@@ -26,21 +26,17 @@ const (
 	optionPins      = "pins"
 	optionPinsOnly  = "pins-only"
 	optionTrusted   = "trusted-certificates"
+	optionClient    = "client-certificate"
 	optionCRL       = "crl"
 	optionCRLScope  = "crl-scope"
 	maxReasonLength = 256
 )
 
-var (
-	servedOptions = []string{
-		optionMode, optionSince, optionUntil, optionReason, optionPins, optionPinsOnly, optionTrusted,
-		optionCRL, optionCRLScope, optionMinTLS, optionMaxTLS, optionSuites, optionCurves, optionAlgorithms, optionALPN,
-	}
-	// laterOptions are keys of the API that this version does not serve. Each
-	// narrows trust or shapes the handshake, so leaving one out would connect in
-	// a way that its author excluded: they are refused, never ignored.
-	laterOptions = []string{"client-certificate"}
-)
+var servedOptions = []string{
+	optionMode, optionSince, optionUntil, optionReason, optionPins, optionPinsOnly, optionTrusted,
+	optionClient, optionCRL, optionCRLScope, optionMinTLS, optionMaxTLS, optionSuites, optionCurves, optionAlgorithms,
+	optionALPN,
+}
 
 // policyOptions is spec.options of a BackendTLSPolicy, understood.
 type policyOptions struct {
@@ -52,7 +48,9 @@ type policyOptions struct {
 	pins         []pin.Pin
 	pinsOnly     bool
 	trusted      []certificateRef
-	crls         []certificateRef
+	// client is the name of a Secret, "" for none.
+	client string
+	crls   []certificateRef
 	// crlScope is "" where none is given.
 	crlScope crlScope
 	offer    tlsOffer
@@ -118,6 +116,8 @@ func (o *policyOptions) read(name, value string) (err error) {
 		}
 	case optionTrusted:
 		o.trusted, err = readCertificateRefs(value, leafKey)
+	case optionClient:
+		o.client, err = readSecretName(value)
 	case optionCRL:
 		o.crls, err = readCertificateRefs(value, crlKey)
 	case optionCRLScope:
@@ -147,10 +147,6 @@ func (o *policyOptions) noteIdle(given map[gatewayv1.AnnotationKey]gatewayv1.Ann
 // under our prefix, says that a key is foreign, or why it is neither.
 func optionName(key string) (name string, foreign bool, err error) {
 	if name, ours := strings.CutPrefix(key, gwapi.Prefix); ours {
-		if slices.Contains(laterOptions, name) {
-			return "", false, fmt.Errorf("is not served by this version; remove it, or use one of %s",
-				strings.Join(servedOptions, ", "))
-		}
 		return name, false, nil
 	}
 	domain, rest, prefixed := strings.Cut(key, "/")

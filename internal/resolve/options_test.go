@@ -66,7 +66,9 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{"an unknown signature algorithm", "backendtls.dev/signature-algorithms", "rsa_pss_pss_sha256", []string{"rsa_pss_rsae_sha256"}},
 		{"a signature algorithm of SHA-1", "backendtls.dev/signature-algorithms", "rsa_pkcs1_sha1", []string{"is not a signature algorithm"}},
 		{"an unknown protocol", "backendtls.dev/alpn-protocols", "spdy/3", []string{`"spdy/3"`, "http/1.1, h2"}},
-		{"client-certificate", "backendtls.dev/client-certificate", "secret/x", []string{"not served by this version"}},
+		{"a client certificate in a ConfigMap", "backendtls.dev/client-certificate", "configmap/x", []string{"secret/NAME", "kubernetes.io/tls"}},
+		{"a client certificate by key", "backendtls.dev/client-certificate", "secret/x:tls.crt", []string{`"x:tls.crt" is not a name`}},
+		{"two client certificates", "backendtls.dev/client-certificate", "secret/x, secret/y", []string{"is not a name"}},
 		{"no revocation list", "backendtls.dev/crl", " ", []string{"names nothing", "configmap/NAME"}},
 		{"a revocation list at an address", "backendtls.dev/crl", "http://crl.example.com/ca.crl", []string{"configmap/NAME"}},
 		{"a scope without a list", "backendtls.dev/crl-scope", "Leaf", []string{"no meaning without backendtls.dev/crl"}},
@@ -104,6 +106,7 @@ func TestOptionsThatAreUnderstood(t *testing.T) {
 		"backendtls.dev/mode-reason":          "  renewal is late \n",
 		"backendtls.dev/pins-only":            "true",
 		"backendtls.dev/trusted-certificates": "secret/b:x.pem,\n configmap/a secret/b:x.pem",
+		"backendtls.dev/client-certificate":   "secret/client",
 		"backendtls.dev/crl":                  "configmap/lists, secret/lists:x.crl",
 		"backendtls.dev/crl-scope":            "Chain",
 		"backendtls.dev/min-tls-version":      "1.2",
@@ -124,8 +127,8 @@ func TestOptionsThatAreUnderstood(t *testing.T) {
 		t.Errorf("read %+v", options)
 	}
 	lists := []certificateRef{{gwapi.KindConfigMap, "lists", "ca.crl"}, {gwapi.KindSecret, "lists", "x.crl"}}
-	if !slices.Equal(options.crls, lists) || options.crlScope != crlScopeChain {
-		t.Errorf("revocation lists %v %s, want %v", options.crls, options.crlScope, lists)
+	if !slices.Equal(options.crls, lists) || options.crlScope != crlScopeChain || options.client != "client" {
+		t.Errorf("client certificate %q, revocation lists %v %s, want %v", options.client, options.crls, options.crlScope, lists)
 	}
 	offer := tlsOffer{
 		least: tls.VersionTLS12, most: tls.VersionTLS13,

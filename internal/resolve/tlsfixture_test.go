@@ -164,6 +164,8 @@ func (w *world) addObject(kind gwapi.Kind, document []byte) {
 		w.snap.TLSPolicies = w.snap.TLSPolicies.With(decode[gatewayv1.BackendTLSPolicy](w.t, document))
 	case gwapi.KindGatewayParameters:
 		w.snap.Parameters = w.snap.Parameters.With(decode[v1alpha1.GatewayParameters](w.t, document))
+	case gwapi.KindReferenceGrant:
+		w.snap.ReferenceGrants = w.snap.ReferenceGrants.With(decode[gatewayv1.ReferenceGrant](w.t, document))
 	case gwapi.KindService:
 		w.snap.Services = w.snap.Services.With(decode[corev1.Service](w.t, document))
 	case gwapi.KindNamespace:
@@ -285,13 +287,19 @@ func (p built) entry(policy, gateway gwapi.Key) map[string]metav1.Condition {
 // expect compares a condition's reason and says what its message lacks.
 func (p built) expect(policy gwapi.Key, kind string, reason report.PolicyReason, words ...string) {
 	p.t.Helper()
-	condition, found := p.entry(policy, webKey)[kind]
+	p.expectOn(policy, webKey, kind, reason, words...)
+}
+
+// expectOn is expect for another Gateway than gateway/web.
+func (p built) expectOn(policy, gateway gwapi.Key, kind string, reason report.PolicyReason, words ...string) {
+	p.t.Helper()
+	condition, found := p.entry(policy, gateway)[kind]
 	if !found {
-		p.t.Fatalf("%s has no condition %s for %s", policy, kind, webKey)
+		p.t.Fatalf("%s has no condition %s for %s", policy, kind, gateway)
 	}
 	if condition.Reason != string(reason) {
 		p.t.Errorf("%s %s: %s=%s/%s (%s), want reason %s",
-			policy, webKey, kind, condition.Status, condition.Reason, condition.Message, reason)
+			policy, gateway, kind, condition.Status, condition.Reason, condition.Message, reason)
 	}
 	for _, word := range words {
 		if !strings.Contains(condition.Message, word) {

@@ -26,7 +26,7 @@ func (p *tlsPolicies) report(gateways map[gwapi.Key]model.Gateway) {
 		entry := p.b.reports[standing.policy]
 		entry.Ancestors = append(entry.Ancestors, report.PolicyAncestor(standing.gateway,
 			p.acceptedCondition(standing),
-			resolvedCondition(standing.judged),
+			resolvedCondition(standing),
 			p.programmedCondition(standing, gateways[standing.gateway]),
 			p.degradedCondition(standing),
 			report.PolicyNotProbed(fmt.Sprintf("nobody here looks at the live certificates; "+
@@ -82,18 +82,26 @@ func (s *tlsStanding) deciding() string {
 	return "decides " + strings.Join(ports, ", ") + more
 }
 
-func resolvedCondition(policy *tlsPolicy) metav1.Condition {
-	if !policy.unresolved.some() {
-		if len(policy.sources) == 0 {
+func resolvedCondition(s *tlsStanding) metav1.Condition {
+	policy, unresolved := s.judged, s.judged.unresolved
+	if !unresolved.some() {
+		unresolved = s.unresolved
+	}
+	sources := slices.Clone(policy.sources)
+	if s.identity != nil && policy.options.client != "" {
+		sources = append(sources, "the client certificate of "+s.identity.Secret.String())
+	}
+	if !unresolved.some() {
+		if len(sources) == 0 {
 			return report.PolicyHasResolvedRefs("no certificate is referred to")
 		}
-		return report.PolicyHasResolvedRefs("read " + strings.Join(policy.sources, ", "))
+		return report.PolicyHasResolvedRefs("read " + strings.Join(sources, ", "))
 	}
-	message := policy.unresolved.message
-	if !policy.refused.some() {
-		message += "; in use are " + strings.Join(policy.sources, ", ")
+	message := unresolved.message
+	if !s.refused.some() {
+		message += "; in use are " + strings.Join(sources, ", ")
 	}
-	return report.PolicyUnresolvedRefs(policy.unresolved.reason, message)
+	return report.PolicyUnresolvedRefs(unresolved.reason, message)
 }
 
 // gatewayConditions are the conditions of a Gateway that its policies give

@@ -127,8 +127,8 @@ func (j *policyJudge) endless(authority *x509.Certificate) string {
 	if slices.ContainsFunc(j.material.authorities, issues) {
 		return ""
 	}
-	return fmt.Sprintf("with %s%s %s the CA %q of caCertificateRefs would be refused itself, because its issuer %q is not "+
-		"trusted; trust that instead, or use %s", gwapi.Prefix, optionCRLScope, crlScopeChain,
+	return fmt.Sprintf("with %s%s %s the CA %q of caCertificateRefs would be refused itself, because its issuer %q is "+
+		"not trusted; trust that instead, or use %s", gwapi.Prefix, optionCRLScope, crlScopeChain,
 		authority.Subject.String(), authority.Issuer.String(), crlScopeLeaf)
 }
 

@@ -34,6 +34,11 @@ type tlsStanding struct {
 	crowded bool
 	// refused says why the ports answer 500 here.
 	refused policyFault
+	// unresolved says which reference cannot be used on this Gateway, beside those
+	// that cannot be used anywhere.
+	unresolved policyFault
+	// identity is the client certificate for the backends, nil for none.
+	identity *model.KeyPair
 	// conflict says which targets were lost to other policies, "" for none;
 	// keepsAny whether the policy has others.
 	conflict string
@@ -119,6 +124,7 @@ func (p *tlsPolicies) settle(s *tlsStanding) {
 	}
 	parameters := p.parametersOf(s.gateway)
 	s.refuseOffer(parameters)
+	p.settleIdentity(s)
 	p.settleMode(s)
 	if !s.refused.some() {
 		s.enforce(parameters.floor)
@@ -201,10 +207,12 @@ func (p *tlsPolicies) settleMode(s *tlsStanding) {
 func (s *tlsStanding) enforce(floor uint16) {
 	written := *s.judged.written
 	written.MinTLSVersion = max(written.MinTLSVersion, floor)
+	written.Identity = s.identity
 	s.written, s.trust = &written, &written
 	if s.state == model.ModeActive {
 		weakened := *s.judged.asked
 		weakened.Until, weakened.MinTLSVersion = s.request.until, written.MinTLSVersion
+		weakened.Identity = s.identity
 		s.trust = &weakened
 	}
 }

@@ -70,8 +70,8 @@ func checkHandshake(leaf *x509.Certificate, offered offer) Check {
 		if offered.most < versionTLS13 {
 			fault = over12
 		}
-		return failed(KindHandshake, CertificateMismatch, "the certificate's key is %s, which Envoy refuses in every mode: %s",
-			description, fault)
+		return failed(KindHandshake, CertificateMismatch,
+			"the certificate's key is %s, which Envoy refuses in every mode: %s", description, fault)
 	case over12 != "" && offered.least <= versionTLS12:
 		return passed(KindHandshake, "key %s, which works over TLS 1.3 only", description)
 	case over13 != "" && offered.most >= versionTLS13:

@@ -55,6 +55,9 @@ func checkConnection(seen model.Observation, trust *model.Trust, check Check) Ch
 	offered := offerOf(trust)
 	leaf, err := x509.ParseCertificate(seen.Chain[0])
 	switch {
+	case seen.Fault != "" && seen.ClientCertificate && trust.Identity != nil:
+		return notChecked(KindHandshake, "unknown whether the endpoint accepts the client certificate of %s, which Envoy "+
+			"presents and this probe does not", trust.Identity.Secret)
 	case seen.Fault != "" && seen.ClientCertificate:
 		return failed(KindHandshake, Unreachable,
 			"the endpoint asks for a client certificate and refuses the handshake without one: %s", quoteName(seen.Err))
@@ -65,7 +68,8 @@ func checkConnection(seen model.Observation, trust *model.Trust, check Check) Ch
 	case seen.TLSVersion < versionTLS12:
 		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, Envoy TLS 1.2 at least", version)
 	case seen.TLSVersion < offered.least:
-		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, the policy or Gateway asks for TLS 1.%d at least",
+		return failed(KindHandshake, Unreachable,
+			"the endpoint speaks %s at most, the policy or Gateway asks for TLS 1.%d at least",
 			version, int(offered.least)-0x0301)
 	case seen.TLSVersion > offered.most:
 		return notChecked(KindHandshake, "unknown whether the endpoint also speaks TLS 1.%d, which is the most that the "+

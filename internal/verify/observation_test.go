@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/verify"
 	"github.com/backendtls/backendtls/test/pki"
@@ -123,5 +124,22 @@ func TestAnUnverifiedEndpointMustStillBeReachable(t *testing.T) {
 	trust := skipAll()
 	if verify.Accepts(verify.Observed(model.Observation{Fault: model.FaultPlaintext}, &trust, now)) {
 		t.Error("plaintext was accepted because verification is off")
+	}
+}
+
+func TestWhetherEnvoysClientCertificateIsAcceptedIsUnknown(t *testing.T) {
+	w := world{t: t, now: now}
+	root := w.authority("root")
+	trust := anchored(root)
+	trust.Identity = &model.KeyPair{Secret: gwapi.KeyOf(gwapi.KindSecret, "default", "client")}
+	seen := model.Observation{
+		Chain: w.leaf(root).DER(), ClientCertificate: true, Fault: model.FaultHandshake, Err: "tls: certificate required",
+	}
+	checks := verify.Observed(seen, &trust, now)
+	if checks[0].Outcome != verify.NotChecked || !strings.Contains(checks[0].Message, "secret/default/client") {
+		t.Errorf("the handshake is %+v", checks[0])
+	}
+	if !verify.Accepts(checks) {
+		t.Errorf("the certificate itself is not judged: %+v", checks)
 	}
 }

@@ -96,7 +96,7 @@ func (r *Running) await(tb testing.TB, admin string, ended <-chan struct{}) {
 			tb.Fatalf("Envoy ended: %s", r.stderr.String())
 		default:
 		}
-		status, _ := r.ask(tb, "/ready")
+		status, _ := r.Ask(tb, "/ready")
 		return status == http.StatusOK
 	})
 }
@@ -107,7 +107,7 @@ func (r *Running) Words() string { return r.stderr.String() }
 // Stat is a counter or a gauge, 0 if there is none of that name.
 func (r *Running) Stat(tb testing.TB, name string) int {
 	tb.Helper()
-	_, text := r.ask(tb, "/stats")
+	_, text := r.Ask(tb, "/stats")
 	for line := range strings.Lines(text) {
 		if number, found := strings.CutPrefix(strings.TrimSpace(line), name+": "); found {
 			value, err := strconv.Atoi(number)
@@ -120,8 +120,8 @@ func (r *Running) Stat(tb testing.TB, name string) int {
 	return 0
 }
 
-// ask asks the admin interface; the status is 0 if it does not answer.
-func (r *Running) ask(tb testing.TB, path string) (int, string) {
+// Ask asks the admin interface; the status is 0 if it does not answer.
+func (r *Running) Ask(tb testing.TB, path string) (int, string) {
 	tb.Helper()
 	request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, "http://admin"+path, nil)
 	if err != nil {

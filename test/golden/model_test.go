@@ -69,6 +69,7 @@ type trustView struct {
 	Leaves     []string   `json:"leaves,omitempty"`
 	CRLs       []string   `json:"crls,omitempty"`
 	Chain      bool       `json:"revokeChain,omitempty"`
+	Identity   string     `json:"clientCertificate,omitempty"`
 	MinTLS     string     `json:"minTLSVersion,omitempty"`
 	MaxTLS     string     `json:"maxTLSVersion,omitempty"`
 	Suites     []string   `json:"suites,omitempty"`
@@ -258,6 +259,9 @@ func viewTrust(known certificates, trust *model.Trust) *trustView {
 	}
 	for _, der := range trust.Anchors {
 		view.Anchors = append(view.Anchors, known.name(pin.OfDER(der)))
+	}
+	if trust.Identity != nil {
+		view.Identity = trust.Identity.String()
 	}
 	for _, der := range trust.CRLs {
 		view.CRLs = append(view.CRLs, viewCRL(der))

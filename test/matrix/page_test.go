@@ -49,10 +49,10 @@ var words = []struct {
 
 // symbol is how the page shows an outcome.
 func (o outcome) symbol() string {
-	switch o {
-	case accepted:
+	if o == accepted {
 		return "✓"
-	case invalid:
+	}
+	if o == invalid {
 		return "500"
 	}
 	for _, word := range words {
