@@ -2,6 +2,7 @@ package edit
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -77,9 +78,9 @@ type Pinning struct {
 	// ConfigMap is to be written together with the policy; nil for the forms
 	// that need none.
 	ConfigMap *corev1.ConfigMap
-	// New are the pins that will be in force: those of what is served, sorted, and
-	// then those of what is next, which is how a rotation knows them. None for
-	// FormCA.
+	// New are the pins that will be in force: those of what is served, in the order
+	// in which the policy has them already, and then those of what is next. That is
+	// how a rotation knows what is old and what is next. None for FormCA.
 	New []pin.Pin
 	// KeyChange says that something was pinned and no endpoint matches it:
 	// whoever answers now is not who was pinned.
@@ -129,7 +130,7 @@ func (p *Pinning) pins(policy *gatewayv1.BackendTLSPolicy, request Request) erro
 	for _, live := range request.Live {
 		p.New = append(p.New, PinOf(request.Form, live.Chain[0]))
 	}
-	p.New = sorted(p.New)
+	p.New = inOrder(sorted(p.New), Listed(policy))
 	for _, next := range request.Next {
 		switch {
 		case request.Form == FormSPKI:
@@ -217,6 +218,18 @@ func breaks(live []Live) time.Time {
 func sorted(pins []pin.Pin) []pin.Pin {
 	slices.SortFunc(pins, pin.Compare)
 	return slices.Compact(pins)
+}
+
+// inOrder puts those of the pins first that are known, in the order of those.
+func inOrder(pins, known []pin.Pin) []pin.Pin {
+	place := func(one pin.Pin) int {
+		if i := slices.Index(known, one); i >= 0 {
+			return i
+		}
+		return len(known)
+	}
+	slices.SortStableFunc(pins, func(a, b pin.Pin) int { return cmp.Compare(place(a), place(b)) })
+	return pins
 }
 
 func join(pins []pin.Pin) string {

@@ -29,6 +29,10 @@ func TestPinsAreExactlyWhatIsServedAndNext(t *testing.T) {
 	a, c := b.selfSigned(request("a")), b.selfSigned(request("c"))
 	next := b.selfSigned(request("next"))
 	keyNext := edit.Next{Key: key(next)}
+	first, second := a, c
+	if pin.Compare(key(first), key(second)) > 0 {
+		first, second = c, a
+	}
 	certificateNext := edit.Next{Key: key(next), Certificate: next.Certificate}
 	for name, test := range map[string]struct {
 		before  *gatewayv1.BackendTLSPolicy
@@ -39,6 +43,14 @@ func TestPinsAreExactlyWhatIsServedAndNext(t *testing.T) {
 			policy(t, withCA),
 			edit.Request{Form: edit.FormSPKI, Live: live(a, c, a)},
 			map[string]string{edit.OptionPins: joined(key(a), key(c)), edit.OptionPinsOnly: "true"},
+		},
+		"keys, in the order that they have": {
+			policy(t, withCA, edit.OptionPins+": "+key(second).String()+" "+key(first).String()),
+			edit.Request{Form: edit.FormSPKI, Live: live(first, next, second, first)},
+			map[string]string{
+				edit.OptionPins:     key(second).String() + " " + key(first).String() + " " + key(next).String(),
+				edit.OptionPinsOnly: "true",
+			},
 		},
 		"keys, without any CA": {
 			policy(t, pinnedOnly),

@@ -35,8 +35,8 @@ func (p *Plan) Acknowledged(ctx context.Context, tell func(text string)) error {
 			tell(text)
 		}
 	})
-	for _, text := range settled {
-		tell(text)
+	if len(settled) > 0 {
+		tell(strings.Join(settled, "\n"))
 	}
 	return err
 }

@@ -83,7 +83,7 @@ func (s *Session) drafter(
 	if s.config.ReadOnly {
 		return nil, reference, errReadOnly
 	}
-	world, err := s.read(ctx, reading{Scope: Scope{Namespace: port.Namespace}, roots: roots})
+	world, err := s.read(ctx, reading{Namespace: port.Namespace, roots: roots})
 	if err != nil {
 		return nil, reference, err
 	}
@@ -108,7 +108,7 @@ func (s *Session) answer(ctx context.Context, ports []collect.Port, serverName s
 		asked.ServerName = func(collect.Port) string { return serverName }
 	}
 	var err error
-	asked.Observations, _, err = s.observe(ctx, ports, asked.ServerName, nil)
+	asked.Observations, err = s.observe(ctx, ports, asked.ServerName, nil)
 	return asked, err
 }
 
@@ -129,17 +129,24 @@ func drafted(plan *Plan, err error) (Draft, error) {
 const attempts = 3
 
 // closing is a change that only ever tightens. It must not fail because of what
-// somebody else is doing: it looks again.
+// somebody else is doing: it looks again. What it says of itself stays what was
+// shown.
 type closing struct {
 	*Plan
 
 	again func(context.Context) (*Plan, error)
+	// written is what Commit made in the end; nil for nothing.
+	written *Plan
 }
 
 // Commit ends the mode, of the policy as it is by then.
 func (c *closing) Commit(ctx context.Context) error {
+	plan := c.Plan
 	for attempt := 1; ; attempt++ {
-		err := c.Plan.Commit(ctx)
+		err := plan.Commit(ctx)
+		if err == nil {
+			c.written = plan
+		}
 		if !errors.Is(err, edit.ErrChanged) || attempt == attempts {
 			return err
 		}
@@ -150,6 +157,15 @@ func (c *closing) Commit(ctx context.Context) error {
 		case failed != nil:
 			return failed
 		}
-		c.Plan = fresh
+		plan = fresh
 	}
+}
+
+// Acknowledged follows what was written.
+func (c *closing) Acknowledged(ctx context.Context, tell func(text string)) error {
+	if c.written == nil {
+		tell(fmt.Sprintf("btlspolicy/%s has no mode any more: somebody else has ended it", c.Policy()))
+		return nil
+	}
+	return c.written.Acknowledged(ctx, tell)
 }

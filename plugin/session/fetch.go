@@ -74,9 +74,11 @@ func (a *asked) fetched(s *Session) Fetched {
 func (s *Session) ask(ctx context.Context, about cliv1alpha1.PortReference, progress Progress) (*asked, error) {
 	a := &asked{about: about, serverName: ServerName}
 	world := s.known()
-	if world == nil {
+	// Files are read as they are now: it costs little, and what was written a moment
+	// ago counts. In a cluster a change was acknowledged before anybody asks.
+	if world == nil || !s.live() {
 		var err error
-		if world, err = s.read(ctx, reading{Scope: Scope{Namespace: about.Namespace}}); err != nil {
+		if world, err = s.read(ctx, reading{Namespace: about.Namespace}); err != nil {
 			return a, err
 		}
 		s.know(world)
@@ -88,7 +90,7 @@ func (s *Session) ask(ctx context.Context, about cliv1alpha1.PortReference, prog
 	}
 	a.world, a.port, a.ports = world, port, subjectOf(world, []collect.Port{port}).ports
 	var err error
-	a.observed, _, err = s.observe(ctx, a.ports, ServerName, progress)
+	a.observed, err = s.observe(ctx, a.ports, ServerName, progress)
 	a.partial = err != nil
 	return a, err
 }
@@ -110,7 +112,7 @@ func (s *Session) askAgain(ctx context.Context, a *asked, progress Progress) err
 		return nil
 	}
 	a.serverName = func(collect.Port) string { return hostname }
-	a.observed, _, err = s.observe(ctx, a.ports, a.serverName, progress)
+	a.observed, err = s.observe(ctx, a.ports, a.serverName, progress)
 	a.partial = err != nil
 	return err
 }

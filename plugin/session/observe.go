@@ -17,11 +17,11 @@ func ServerName(port collect.Port) string {
 	return port.Service.Name + "." + port.Service.Namespace + ".svc"
 }
 
-// observe asks every endpoint of the ports for its certificates. Warnings say
-// what the person may not ask, each cause once.
+// observe asks every endpoint of the ports for its certificates. What the
+// person may not ask is a notice, each cause once.
 func (s *Session) observe(
 	ctx context.Context, ports []collect.Port, serverName func(collect.Port) string, progress Progress,
-) (observed tunnel.Observations, warnings []string, err error) {
+) (tunnel.Observations, error) {
 	var jobs []tunnel.Job
 	for _, port := range ports {
 		for _, endpoint := range port.Endpoints {
@@ -35,21 +35,20 @@ func (s *Session) observe(
 		}
 	}
 	if s.config.Via != ViaPortForward || len(jobs) == 0 {
-		observed, err = tunnel.Fetch(ctx, prober, jobs, told)
-		return observed, nil, err
+		return tunnel.Fetch(ctx, prober, jobs, told)
 	}
 	config, err := s.config.Cluster.RESTConfig()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	forwarder, err := tunnel.NewForwarder(config)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	through := &tunnel.Through{Forwarder: forwarder, Prober: prober}
-	observed, err = tunnel.Fetch(ctx, through, jobs, told)
+	observed, err := tunnel.Fetch(ctx, through, jobs, told)
 	for _, forbidden := range through.Forbidden() {
-		warnings = append(warnings, forbidden.Error()+"; --via direct asks the addresses from here")
+		s.Notice(forbidden.Error() + "; --via direct asks the addresses from here")
 	}
-	return observed, warnings, err
+	return observed, err
 }

@@ -128,7 +128,8 @@ func (p *pinDraft) choose(context.Context) error {
 	}
 	for _, key := range p.request.Keys {
 		if !slices.ContainsFunc(p.live, served(key)) {
-			return fmt.Errorf("nothing was written: no endpoint of %s serves %s any more: %w", service(p.port), key, ErrServedChanged)
+			return fmt.Errorf("nothing was written: no endpoint of %s serves %s any more: %w",
+				service(p.port), key, ErrServedChanged)
 		}
 	}
 	p.live = slices.DeleteFunc(slices.Clone(p.live), func(one edit.Live) bool {

@@ -14,6 +14,7 @@ import (
 	"github.com/backendtls/backendtls/plugin/assess"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/edit"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 	"github.com/backendtls/backendtls/plugin/view"
 )
 
@@ -119,7 +120,11 @@ func (p *Plan) Written() string { return p.medium.written() }
 func (p *Plan) Done() string { return p.done }
 
 // Confirmation is what has to be answered before Commit.
-func (p *Plan) Confirmation() Confirmation { return p.confirmation }
+func (p *Plan) Confirmation() Confirmation {
+	clean := p.confirmation
+	clean.Question, clean.Why = untrusted.Text(clean.Question), untrusted.Text(clean.Why)
+	return clean
+}
 
 // Manifest is the resulting policy as YAML, after the ConfigMap that it needs. It
 // is as it stands in the file, with the comments of its author.
