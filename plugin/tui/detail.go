@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"strings"
+	"time"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
@@ -13,15 +14,21 @@ import (
 )
 
 // detail is everything about the paths to one port. It asks the endpoints when it
-// is opened, on v and after a change, never by itself.
+// is opened, on v and after a change that was made here, never by itself.
 type detail struct {
 	desk      *desk
 	port      cliv1alpha1.PortReference
 	ctx       context.Context
 	end       context.CancelFunc
 	verifying work
-	pane      pane
+	// settling is until when a change that was made here may still be on its way.
+	settling time.Time
+	pane     pane
 }
+
+// settlingTime is how long after a change made here the endpoints are asked again
+// whenever what decides about them gets another: the operator takes its steps.
+const settlingTime = 30 * time.Second
 
 func newDetail(d *desk, port cliv1alpha1.PortReference) *detail {
 	s := &detail{desk: d, port: port}
@@ -67,7 +74,12 @@ func (s *detail) Update(msg tea.Msg) (screen, tea.Cmd) {
 	case finished[session.Probed]:
 		return s, s.verified(msg)
 	case changed:
+		s.settling = s.desk.clock.Add(settlingTime)
 		return s, s.verify()
+	case worldChanged:
+		if !s.verifying.running && s.desk.outdated(s.port) && s.desk.clock.Before(s.settling) {
+			return s, s.verify()
+		}
 	case tea.KeyPressMsg:
 		return s, s.key(msg)
 	}

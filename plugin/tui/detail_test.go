@@ -197,6 +197,37 @@ func TestAnswersCountUntilWhatDecidesChanges(t *testing.T) {
 	d.hides("has changed since")
 }
 
+func TestAfterAChangeTheEndpointsAreAskedUntilItHasSettled(t *testing.T) {
+	now := noon
+	service := newFake(world(path("api")))
+	service.verify = answers(path("api"))
+	d := drive(t, service, 80, 24, func(c *Config) { c.Now = func() time.Time { return now } })
+	open(d, "api")
+	// A flow says that it has written something; the world follows in steps.
+	service.verify = answers(failing("api"))
+	d.send(changed{})
+	d.idle()
+	for _, state := range []string{"Announced", "Active"} {
+		p := under(failing("api"), "InsecureSkipVerification", time.Hour)
+		p.Policy.Mode.State = state
+		service.verify = answers(p)
+		service.states <- world(p)
+		d.await(func() bool { return d.app.desk.state.Paths[0].Policy.Mode.State == state }, state)
+		d.idle()
+		if d.app.desk.outdated(port("api")) {
+			t.Errorf("%s: the answers are of before:\n%s", state, d.screen())
+		}
+	}
+	now = now.Add(time.Minute)
+	later := world(path("api"))
+	later.Now = now
+	service.states <- later
+	d.until("what decides has changed since")
+	if b := d.app.top().(*detail).Busy(); b != "" {
+		t.Errorf("the endpoints are asked again: %s", b)
+	}
+}
+
 func TestAPortThatIsGoneSaysSo(t *testing.T) {
 	service := newFake(world(path("api")))
 	service.verify = answers(path("api"))
