@@ -71,20 +71,16 @@ var (
 	keyClose  = bind("enter", "close", "enter", "esc")
 )
 
-// mostStandings is how many of the last words are kept for the end: one for each
-// Gateway, of as many as a policy's status can tell of.
-const mostStandings = 16
-
 // acknowledge follows the Envoys.
 func (f *dialog) acknowledge(draft session.Draft) tea.Cmd {
 	f.step = &acknowledging{flow: f, draft: draft}
-	return begin(f.ctx, &f.work, f.desk, func(ctx context.Context, progress session.Progress) ([]string, error) {
-		var told []string
+	return begin(f.ctx, &f.work, f.desk, func(ctx context.Context, progress session.Progress) (string, error) {
+		last := ""
 		err := draft.Acknowledged(ctx, func(text string) {
-			told = append(told, text)
+			last = text
 			progress(0, 0, text)
 		})
-		return told[max(len(told)-mostStandings, 0):], err
+		return last, err
 	})
 }
 
@@ -93,14 +89,14 @@ func (s *acknowledging) update(msg tea.Msg) tea.Cmd {
 	if pressed(msg, keyUnwait) {
 		f.work.stop()
 		return f.conclude(outcome{
-			draft: s.draft, standings: []string{"Not waited for: whether it is in force says the status of the policy."},
+			draft: s.draft, standing: "Not waited for: whether it is in force says the status of the policy.",
 		})
 	}
-	done, ok := msg.(finished[[]string])
+	done, ok := msg.(finished[string])
 	if !ok || !f.work.finish(done.number) {
 		return nil
 	}
-	out := outcome{draft: s.draft, standings: done.value, fault: done.err}
+	out := outcome{draft: s.draft, standing: done.value, fault: done.err}
 	return run(f, "Applied. Asking the endpoints of "+f.service()+" for the new verdicts",
 		func() tea.Cmd { return f.conclude(out) },
 		f.desk.verify(f.port),

@@ -17,9 +17,9 @@ import (
 // outcome is what became of a draft.
 type outcome struct {
 	draft session.Draft
-	// standings are the Envoys' last words; fault says why it is not in force.
-	standings []string
-	fault     error
+	// standing is the Envoys' last word; fault says why it is not in force.
+	standing string
+	fault    error
 	// probed is what the endpoints get now, nil where they were not asked;
 	// unprobed says why nothing is known.
 	probed   *session.Probed
@@ -54,8 +54,8 @@ func (s *done) view(width, height int) string {
 		top = styled(look.alarm, "WRITTEN, BUT NOT KNOWN TO BE IN FORCE: "+name, width)
 	}
 	var lines []string
-	for _, standing := range s.out.standings {
-		lines = append(lines, prose(untrusted.Lines(standing), width)...)
+	if s.out.standing != "" {
+		lines = append(lines, prose(untrusted.Lines(s.out.standing), width)...)
 	}
 	if s.out.fault != nil {
 		lines = append(lines, styled(look.bad, untrusted.Lines(s.out.fault.Error()), width)...)
@@ -76,18 +76,21 @@ func (s *done) verdicts(width int) []string {
 	case s.out.probed == nil:
 		return append(lines, prose("The endpoints were not asked.", width)...)
 	}
+	above := ""
 	for _, path := range s.out.probed.Paths {
-		lines = append(lines, s.verdict(from(path), path.Verdict, width)...)
+		lines = append(lines, s.verdict(from(path), path.Verdict, above, width)...)
+		above = path.Verdict.Message
 	}
 	endpoints := judging(s.out.probed)
 	if len(s.out.probed.Paths) == 0 {
-		lines = append(lines, s.verdict(s.flow.service(), s.out.probed.Verification.Verdict, width)...)
+		lines = append(lines, s.verdict(s.flow.service(), s.out.probed.Verification.Verdict, above, width)...)
 	}
 	for _, endpoint := range endpoints {
 		verdict := cliv1alpha1.Verdict{
 			Result: endpoint.Result, Reason: endpoint.Reason, Message: endpoint.Message, Strict: endpoint.Strict,
 		}
-		lines = append(lines, s.verdict(member(endpoint.Address, endpoint.Pod), verdict, width)...)
+		lines = append(lines, s.verdict(member(endpoint.Address, endpoint.Pod), verdict, above, width)...)
+		above = endpoint.Message
 	}
 	return lines
 }
@@ -103,8 +106,9 @@ func judging(probed *session.Probed) []cliv1alpha1.Endpoint {
 	return probed.Verification.Endpoints
 }
 
-// verdict is a line about one path or endpoint, and why it is so.
-func (s *done) verdict(who string, verdict cliv1alpha1.Verdict, width int) []string {
+// verdict is a line about one path or endpoint, and why it is so, unless just
+// that stands above.
+func (s *done) verdict(who string, verdict cliv1alpha1.Verdict, above string, width int) []string {
 	text := strings.ToLower(verdict.Result)
 	if said, known := verdictWords[verdict.Result]; known {
 		text = said
@@ -120,7 +124,7 @@ func (s *done) verdict(who string, verdict cliv1alpha1.Verdict, width int) []str
 		text += "; without the mode it " + s.flow.verdictStyle(verdict.Strict).Render(strings.ToLower(verdict.Strict))
 	}
 	lines := prose("  "+who+": "+text, width)
-	if verdict.Message != "" && verdict.Result != assess.Passes {
+	if verdict.Message != "" && verdict.Result != assess.Passes && verdict.Message != above {
 		lines = append(lines, prose("    "+verdict.Message, width)...)
 	}
 	return lines

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,8 +133,17 @@ func (r *rotating) advice() string {
 	case stale:
 		return "Wait until every endpoint answers before a stale pin is dropped: one that does not may serve it."
 	default:
-		return "Before the key changes, add the next one: " + r.desk.program + " pin svc/" + r.port.Name + " --and-next FILE"
+		return "Before the key changes, add the next one: " + r.andNext()
 	}
+}
+
+// andNext is the command that pins a key which is not served yet.
+func (r *rotating) andNext() string {
+	command := fmt.Sprintf("%s pin %s -n %s --and-next FILE", r.desk.program, r.service(), r.port.Namespace)
+	if state := r.desk.state; r.desk.known && !state.Live {
+		command += " -f " + session.Quoted(state.Source)
+	}
+	return command
 }
 
 func (r *rotating) keys() []key.Binding { return []key.Binding{keyDrop, keyAskAgain, keyBack} }
