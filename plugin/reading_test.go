@@ -38,12 +38,18 @@ type clusterShop struct {
 
 func newClusterShop(t *testing.T) *clusterShop {
 	t.Helper()
-	s := &clusterShop{bench: newShop(t), addresses: map[types.NamespacedName]string{}}
+	return newClusterOf(t, newShop(t), "shop")
+}
+
+// newClusterOf is a cluster with the objects of a bench's directory.
+func newClusterOf(t *testing.T, b *bench, dir string) *clusterShop {
+	t.Helper()
+	s := &clusterShop{bench: b, addresses: map[types.NamespacedName]string{}}
 	roots, err := runtime.DefaultUnstructuredConverter.ToUnstructured(manifest.SystemRoots())
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects := append(s.objects("shop"), &unstructured.Unstructured{Object: roots})
+	objects := append(s.objects(dir), &unstructured.Unstructured{Object: roots})
 	s.pods = &kubelettest.Kubelet{Dial: func(ctx context.Context, pod types.NamespacedName, port uint16) (net.Conn, error) {
 		address, found := s.addresses[pod]
 		if !found {

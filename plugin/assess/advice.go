@@ -61,7 +61,7 @@ func (a *Assessor) adviceUnreachable(observation model.Observation) string {
 	case observation.Connected:
 		return "it may expect another protocol, or a PROXY header, or not take this client: look at its log"
 	case a.Local:
-		return "" // The verdict says that a loopback was asked.
+		return "--via direct asks the pod's address, which is where Envoy connects to"
 	default:
 		return "compare the Service's targetPort with what the container listens on; a NetworkPolicy may be in the way"
 	}

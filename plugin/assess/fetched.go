@@ -32,6 +32,7 @@ func (a *Assessor) Certificates(ports []collect.Port, via string) []cliv1alpha1.
 				ALPN:              untrusted.Text(observation.ALPN),
 				ClientCertificate: observation.ClientCertificate,
 				ClientAuthorities: untrusted.Texts(observation.ClientAuthorities),
+				Connected:         observation.Connected,
 				Protocol:          observation.Protocol,
 				Fault:             string(observation.Fault),
 				Error:             untrusted.Text(observation.Err),

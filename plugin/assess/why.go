@@ -141,9 +141,12 @@ func faultOr(observation model.Observation, otherwise string) string {
 func faultMessage(observation model.Observation) string {
 	switch observation.Fault {
 	case model.FaultUnreachable:
+		if observation.Connected {
+			return observation.Err
+		}
 		return "the endpoint cannot be reached: " + observation.Err
 	case model.FaultTimeout:
-		return "the endpoint accepts the connection and stays silent: " + observation.Err
+		return "the endpoint accepts the connection and takes too long: " + observation.Err
 	case model.FaultPlaintext:
 		return "the endpoint " + cmp.Or(spokenPlainly(observation.Protocol), "answers, but does not speak TLS") +
 			": " + observation.Err

@@ -41,7 +41,7 @@ func CertificateList(
 		} else {
 			leaf := item.Chain[0]
 			cells = append(cells, orNone(leaf.Subject), expiry(leaf.NotAfter.Time, now), leaf.Key, tlsCell(item),
-				leaf.SPKISHA256, orNone(strings.Join(leaf.SANs, ",")), orNone(leaf.Issuer),
+				leaf.SPKISHA256, orNone(some(leaf.SANs, ",")), orNone(leaf.Issuer),
 				leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339), leaf.CertSHA256)
 		}
 		rows[i] = row{namespace: item.Service.Namespace, cells: append(cells, orNone(item.SNI), orNone(item.Error))}
@@ -53,6 +53,9 @@ func CertificateList(
 func instead(item cliv1alpha1.EndpointCertificate) string {
 	switch model.Fault(item.Fault) {
 	case model.FaultUnreachable:
+		if item.Connected {
+			return "<hangs up>"
+		}
 		return "<unreachable>"
 	case model.FaultTimeout:
 		return "<silent>"
@@ -194,6 +197,10 @@ func (f Fetched) chain(p *page, items []cliv1alpha1.EndpointCertificate) {
 		p.rows(2, table)
 	}
 	for i, cert := range items[0].Chain {
+		if i == most {
+			p.line(fmt.Sprintf("    and %s: -o yaml has them", plural(len(items[0].Chain)-most, "more certificate")))
+			break
+		}
 		p.rows(4, append([][]string{{fmt.Sprintf("Certificate %d:", i), orNone(cert.Subject)}}, f.certificate(cert)...))
 	}
 }
@@ -205,7 +212,7 @@ func clientCertificate(item cliv1alpha1.EndpointCertificate) string {
 		text = "takes nobody without a client certificate"
 	}
 	if len(item.ClientAuthorities) > 0 {
-		text += " of " + strings.Join(item.ClientAuthorities, " or ")
+		text += " of " + some(item.ClientAuthorities, " or ")
 	}
 	return text
 }
@@ -216,7 +223,7 @@ func (f Fetched) certificate(cert cliv1alpha1.Certificate) [][]string {
 		issuer += " (self-signed)"
 	}
 	return [][]string{
-		{"  Names:", orNone(strings.Join(cert.SANs, ", "))},
+		{"  Names:", orNone(some(cert.SANs, ", "))},
 		{"  Issuer:", issuer},
 		{"  Valid:", cert.NotBefore.UTC().Format(time.RFC3339) + " to " + cert.NotAfter.UTC().Format(time.RFC3339) +
 			" (" + expiry(cert.NotAfter.Time, f.Now) + ")"},

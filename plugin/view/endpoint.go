@@ -142,7 +142,7 @@ func certificateRows(c *cliv1alpha1.Certificate, now time.Time) [][]string {
 	}
 	return [][]string{
 		{"Subject:", orNone(c.Subject) + ", " + issuer},
-		{"Names:", orNone(strings.Join(c.SANs, ", "))},
+		{"Names:", orNone(some(c.SANs, ", "))},
 		{"Expires:", expiry(c.NotAfter.Time, now) + ", on " + c.NotAfter.UTC().Format(time.RFC3339)},
 		{"Key:", c.Key + ", " + c.SPKISHA256},
 	}

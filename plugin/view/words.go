@@ -121,6 +121,18 @@ func trust(policy *cliv1alpha1.Policy) string {
 	return strings.Join(parts, " and ")
 }
 
+// most is how many things of one kind are spelled out on a page, which a server
+// may have thousands of; documents have them all.
+const most = 8
+
+// some joins a list, and counts what is more than a page holds.
+func some(list []string, separator string) string {
+	if len(list) <= most {
+		return strings.Join(list, separator)
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], separator), len(list)-most)
+}
+
 // plural is a number and a noun.
 func plural(n int, noun string) string {
 	if n == 1 {

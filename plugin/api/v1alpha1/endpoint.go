@@ -58,6 +58,8 @@ type EndpointCertificate struct {
 	// ClientAuthorities are the names of the CAs whose client certificates it takes,
 	// at most 16; absent where it names none.
 	ClientAuthorities []string `json:"clientAuthorities,omitempty"`
+	// Connected says that a connection came about, whatever became of it.
+	Connected bool `json:"connected,omitempty"`
 	// Protocol is what it speaks instead of TLS, such as SMTP or HTTP, where its
 	// first bytes tell.
 	Protocol string `json:"protocol,omitempty"`
