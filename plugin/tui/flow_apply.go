@@ -38,7 +38,7 @@ func (s *applying) update(msg tea.Msg) tea.Cmd {
 	case done.err != nil:
 		return s.flow.refuse(done.err, "out of this", s.flow.leave)
 	default:
-		s.flow.unseen = true
+		s.flow.written = true
 		return s.flow.acknowledge(s.draft)
 	}
 }
@@ -103,7 +103,6 @@ func (s *acknowledging) update(msg tea.Msg) tea.Cmd {
 		func(probed session.Probed, err error) tea.Cmd {
 			if out.probed, out.unprobed = &probed, err; err == nil {
 				f.desk.keep(probed)
-				f.unseen = false
 			}
 			return f.conclude(out)
 		})

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"charm.land/bubbles/v2/key"
 	tea "charm.land/bubbletea/v2"
@@ -26,23 +27,39 @@ type outcome struct {
 	unprobed error
 }
 
-// done is the last step.
+// done is the last step. The operator takes its steps after a change: until
+// settling the endpoints are asked again whenever what decides about them gets
+// another.
 type done struct {
-	flow *dialog
-	out  outcome
-	text pane
+	flow     *dialog
+	out      outcome
+	settling time.Time
+	text     pane
 }
 
 func (f *dialog) conclude(out outcome) tea.Cmd {
-	f.step = &done{flow: f, out: out}
+	f.step = &done{flow: f, out: out, settling: f.desk.clock.Add(settlingTime)}
 	return nil
 }
 
 func (s *done) update(msg tea.Msg) tea.Cmd {
-	if pressed(msg, keyClose) {
-		return s.flow.leave()
+	f := s.flow
+	switch msg := msg.(type) {
+	case worldChanged:
+		if s.out.probed != nil && !f.work.running && f.desk.outdated(f.port) && f.desk.clock.Before(s.settling) {
+			return begin(f.ctx, &f.work, f.desk, f.desk.verify(f.port))
+		}
+	case finished[session.Probed]:
+		if f.work.finish(msg.number) && msg.err == nil {
+			f.desk.keep(msg.value)
+			s.out.probed = &msg.value
+		}
+	case tea.KeyPressMsg:
+		if pressed(msg, keyClose) {
+			return f.leave()
+		}
+		s.text.scroll(msg, false)
 	}
-	s.text.scroll(msg, false)
 	return nil
 }
 

@@ -325,6 +325,19 @@ func TestVerdictsThatCannotBeHadAreNoFailureOfTheChange(t *testing.T) {
 	d.until("Applied: btlspolicy/api is written.", "The endpoints could not be asked: no route to host")
 }
 
+func TestTheVerdictsFollowWhatTheOperatorMakesOfAChange(t *testing.T) {
+	d := reviewed(t, pinDraft())
+	d.press("y")
+	d.until("VERDICTS NOW", "httproute/api: passes")
+	service := fakeOf(d)
+	refused := path("api")
+	refused.Policy.Mode.Requested = skipAll
+	refused.Verdict = cliv1alpha1.Verdict{Result: "Refused", Status: 500, Reason: "InsecureModeNotAllowed"}
+	service.verify = judged(refused)
+	service.states <- world(refused)
+	d.until("httproute/api: refused (500) InsecureModeNotAllowed")
+}
+
 // fakeOf is the Service of a driver.
 func fakeOf(d *driver) *fake {
 	service, ok := d.app.desk.service.(*fake)

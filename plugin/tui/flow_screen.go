@@ -26,9 +26,8 @@ type dialog struct {
 	// start begins the flow, and begins it again where that is offered; what was
 	// chosen and typed before is kept by whoever made the flow.
 	start func() tea.Cmd
-	// unseen says that something was written, and what became of the endpoints'
-	// verdicts was not found out: the screen below is told so.
-	unseen bool
+	// written says that something was: the screen below is told so.
+	written bool
 }
 
 // step is what a flow shows and takes at one moment.
@@ -80,7 +79,7 @@ func (f *dialog) Leave() { f.end() }
 // leave goes back to the screen below.
 func (f *dialog) leave() tea.Cmd {
 	f.work.stop()
-	if f.unseen {
+	if f.written {
 		return tell(pop{tell: changed{}})
 	}
 	return tell(pop{})
