@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -72,10 +73,17 @@ func (d *Directory) Wait() { d.running.Wait() }
 // Changes gets a value after something may have changed.
 func (d *Directory) Changes() <-chan struct{} { return d.changes }
 
-// World is what Files makes of it now.
+// Check is what Files would say of the path as a whole.
+func Check(path string) error {
+	_, _, err := read(path)
+	return err
+}
+
+// World is what Files makes of it now. A directory whose last manifest went is an
+// empty world: somebody deleted that.
 func (d *Directory) World(now time.Time) (*World, error) {
 	files, problems, err := read(d.path)
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoManifests) {
 		return nil, err
 	}
 	return assemble(d.path, d.statePath(), files, problems, now, d.parse), nil

@@ -113,8 +113,6 @@ func definite(err error) bool { return apierrors.IsForbidden(err) || apierrors.I
 // list reads everything and says from which version to watch; "" for an object
 // that may be got and not listed.
 func (f *feed) list(ctx context.Context) (version string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, f.follower.pace.Patience)
-	defer cancel()
 	objects := map[client.ObjectKey]client.Object{}
 	options := client.ListOptions{Namespace: f.key.namespace, FieldSelector: f.selector(), Limit: chunk}
 	for {
@@ -122,7 +120,7 @@ func (f *feed) list(ctx context.Context) (version string, err error) {
 		if err != nil {
 			return "", err
 		}
-		err = f.follower.client.List(ctx, list, &options)
+		err = f.page(ctx, list, &options)
 		switch {
 		case err != nil && options.Continue != "" && apierrors.IsResourceExpired(err):
 			objects, options.Limit, options.Continue = map[client.ObjectKey]client.Object{}, 0, ""
@@ -149,8 +147,17 @@ func (f *feed) list(ctx context.Context) (version string, err error) {
 	}
 }
 
+// page reads a part of a list, in bounded time.
+func (f *feed) page(ctx context.Context, into client.ObjectList, options *client.ListOptions) error {
+	ctx, cancel := context.WithTimeout(ctx, f.follower.pace.Patience)
+	defer cancel()
+	return f.follower.client.List(ctx, into, options)
+}
+
 // get reads the one object.
 func (f *feed) get(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, f.follower.pace.Patience)
+	defer cancel()
 	object, err := f.newObject()
 	if err != nil {
 		return err

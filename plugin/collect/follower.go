@@ -26,14 +26,14 @@ type Pace struct {
 	// Retry is the first wait after an API server did not answer; it doubles up to
 	// RetryMost.
 	Retry, RetryMost time.Duration
-	// Patience bounds one list, and how long a watch may take to begin.
+	// Patience bounds one request, and how long a watch may take to begin.
 	Patience time.Duration
 }
 
 // UsualPace is what people who look at a screen want.
 func UsualPace() Pace {
 	return Pace{
-		Poll: 30 * time.Second, Retry: 500 * time.Millisecond, RetryMost: 5 * time.Second, Patience: 30 * time.Second,
+		Poll: 30 * time.Second, Retry: 500 * time.Millisecond, RetryMost: 5 * time.Second, Patience: 20 * time.Second,
 	}
 }
 

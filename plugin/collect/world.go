@@ -130,6 +130,9 @@ func (w *World) build() {
 	}
 }
 
+// errNoManifests is what is wrong with a directory that holds none.
+var errNoManifests = errors.New("holds no .yaml, .yml or .json file")
+
 // read reads every manifest that can be read.
 func read(path string) ([]manifest.File, []manifest.Problem, error) {
 	info, err := os.Stat(path)
@@ -151,7 +154,7 @@ func read(path string) ([]manifest.File, []manifest.Problem, error) {
 		return nil, nil, fmt.Errorf("cannot read %w", err)
 	}
 	if len(listing.Files)+len(listing.Unreadable) == 0 {
-		return nil, nil, fmt.Errorf("%s holds no .yaml, .yml or .json file", path)
+		return nil, nil, fmt.Errorf("%s %w", path, errNoManifests)
 	}
 	var files []manifest.File
 	for _, entry := range listing.Files {

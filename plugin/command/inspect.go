@@ -58,7 +58,7 @@ where the policy or the path is invalid, "passes", "plaintext", "not probed".
 What the operator wrote in status comes first; what the same rules say about
 the objects as they are now follows where it differs.
 
-` + rightsToRead + rightsToAsk,
+` + rightsToRead + rightsToWatch + rightsToAsk,
 		Example: example(base, `  # Why does the Service answer 503?
   PROGRAM inspect svc/api
 

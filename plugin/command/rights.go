@@ -1,7 +1,7 @@
 package command
 
-// RightsToRead and rightsToAsk are what reading, and asking endpoints, needs in a
-// cluster, as a table for the help.
+// RightsToRead, rightsToWatch and rightsToAsk are what reading, following what was
+// read, and asking endpoints, needs in a cluster, as a table for the help.
 const (
 	rightsToRead = `Rights in a cluster (RBAC), as far as you want to see something of:
   list, get    gateways, gatewayclasses, httproutes, grpcroutes, tlsroutes,
@@ -12,6 +12,9 @@ const (
   get          configmaps that policies name
   Secrets are never read. Whoever may list in one namespace only sees that, and
   of the others what is named there and may be got; the rest is <forbidden>.`
+	rightsToWatch = `
+  watch        the same, for the screens and --watch (events of policies and
+               Gateways, too): what may not be watched is read every 30 seconds`
 	rightsToAsk = `
   get, create  pods/portforward, unless --via direct`
 )

@@ -14,6 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/client-go/rest"
 
+	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/session"
 	"github.com/backendtls/backendtls/plugin/tui"
 )
@@ -57,12 +58,12 @@ func (o *Options) screens(ctx context.Context, how screens) error {
 	if err := o.placeable(); err != nil {
 		return err
 	}
+	if err := o.reachable(ctx); err != nil {
+		return err
+	}
 	sitting := o.sitting(how)
 	source := o.Filename
 	if o.Filename == "" {
-		if err := o.connect(ctx); err != nil {
-			return err
-		}
 		source = o.API.Name()
 		restore := o.API.WarnTo(func(format string, args ...any) { sitting.Notice(fmt.Sprintf(format, args...)) })
 		defer restore()
@@ -104,6 +105,15 @@ func (o *Options) via(chosen string) string {
 	default:
 		return ViaPortForward
 	}
+}
+
+// reachable says what is wrong with a path or a kubeconfig while that can be said
+// in plain text.
+func (o *Options) reachable(ctx context.Context) error {
+	if o.Filename == "" {
+		return o.connect(ctx)
+	}
+	return collect.Check(o.Filename)
 }
 
 // connect has whatever asks for credentials ask for them while the terminal is

@@ -24,6 +24,7 @@ func (c *clusterOrigin) events(ctx context.Context, world *collect.World) []Even
 	for _, event := range collect.Events(ctx, c.follower, c.eventNamespaces(world)) {
 		list = append(list, eventOf(event))
 	}
+	c.follower.Sweep() // Nothing else is asked for at this look.
 	slices.SortStableFunc(list, func(a, b Event) int {
 		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Object.Name, b.Object.Name), cmp.Compare(a.Text, b.Text))
 	})

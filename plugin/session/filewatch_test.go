@@ -242,3 +242,18 @@ func TestOnlyTheNewestStateIsKept(t *testing.T) {
 		t.Errorf("the next state is not the newest: %+v", state)
 	}
 }
+
+func TestADirectoryWhoseLastFileGoesIsEmpty(t *testing.T) {
+	dir := site(t)
+	states := sitting(dir).Watch(t.Context(), shop)
+	until(t, states, "one path", paths(1))
+	for _, name := range []string{"api.yaml", "gateway.yaml"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := until(t, states, "trouble", trouble(session.NoGateways))
+	if len(state.Paths) != 0 {
+		t.Errorf("got %+v", state)
+	}
+}

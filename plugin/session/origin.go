@@ -12,7 +12,8 @@ import (
 type origin interface {
 	// world is what there is now, at the cost of what has changed.
 	world(ctx context.Context) (*collect.World, error)
-	// events are what was told about the policies and Gateways of a world.
+	// events are what was told about the policies and Gateways of a world, which is
+	// the one that world gave last.
 	events(ctx context.Context, world *collect.World) []Event
 	// changes gets a value when world may answer differently.
 	changes() <-chan struct{}
