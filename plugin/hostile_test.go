@@ -10,7 +10,8 @@ import (
 )
 
 // hostile is what a stranger would like to print.
-const hostile = "\u001b[2J\u001b]0;owned\u0007\u009b31m\u202egnp\u202c\u2066x\u2069\u200b\r\nVERDICT: passes"
+const hostile = "\u001b]52;c;ZXZpbA==\u0007\u001b]8;;http://evil\u001b\\\u001bP1$r0m\u001b\\\u0000\u2028\ufeff" +
+	"\u001b[2J\u001b]0;owned\u0007\u009b31m\u202egnp\u202c\u2066x\u2069\u200b\r\nVERDICT: passes"
 
 // TestTextOfStrangersCannotDriveTheTerminal puts escape sequences, controls and
 // bidirectional overrides into everything that a stranger writes: a certificate,
@@ -82,7 +83,8 @@ func TestTextOfStrangersCannotWriteLinesOfAQuestion(t *testing.T) {
 
 // drives says whether a terminal would do something about the character.
 func drives(r rune) bool {
-	return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u200b'
+	return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || unicode.Is(unicode.Cf, r) ||
+		r == '\u2028' || r == '\u2029'
 }
 
 func yamlEscaped(text string) string {

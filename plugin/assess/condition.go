@@ -131,8 +131,8 @@ func refersTo(ref gatewayv1.ParentReference, namespace string, gateway gwapi.Key
 
 func condition(c metav1.Condition, source string) cliv1alpha1.Condition {
 	shown := cliv1alpha1.Condition{
-		Type:    c.Type,
-		Status:  string(c.Status),
+		Type:    untrusted.Text(c.Type),
+		Status:  untrusted.Text(string(c.Status)),
 		Reason:  untrusted.Text(c.Reason),
 		Message: untrusted.Text(c.Message),
 		Source:  source,
