@@ -47,7 +47,8 @@ func (s *applying) view(width, height int) string {
 	lines := styled(s.flow.desk.theme.title, "Writing btlspolicy/"+untrusted.Text(s.draft.Policy()), width)
 	if s.escaped {
 		lines = append(lines, "")
-		lines = append(lines, prose("It is being written already, and Esc does not take it back. Wait for the outcome.", width)...)
+		lines = append(lines,
+			prose("It is being written already, and Esc does not take it back. Wait for the outcome.", width)...)
 	}
 	return sized(lines, width, height)
 }

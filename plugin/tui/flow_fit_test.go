@@ -75,10 +75,16 @@ var openings = []func(*desk, cliv1alpha1.PortReference) screen{newPin, newUnpin,
 var strokes = []tea.Msg{
 	named["enter"], named["enter"], named["esc"], named["tab"], named["space"], named["up"], named["down"], named["left"],
 	named["right"], named["backspace"], named["pgup"], named["pgdown"], named["home"], named["end"], named["shift+tab"],
-	tea.PasteMsg{Content: "api\n"}, tea.PasteMsg{Content: "\x1b[2J\u202e" + wide}, eraseLine,
-	tea.KeyPressMsg{Code: tea.KeyDelete}, tea.KeyPressMsg{Code: 'w', Mod: tea.ModCtrl},
-	tea.WindowSizeMsg{Width: 40, Height: 10}, tea.WindowSizeMsg{Width: 80, Height: 24}, tea.WindowSizeMsg{Width: 200, Height: 60},
-	tea.WindowSizeMsg{Width: 41, Height: 11}, tea.WindowSizeMsg{Width: 3, Height: 2},
+	tea.PasteMsg{Content: "api\n"},
+	tea.PasteMsg{Content: "\x1b[2J\u202e" + wide},
+	eraseLine,
+	tea.KeyPressMsg{Code: tea.KeyDelete},
+	tea.KeyPressMsg{Code: 'w', Mod: tea.ModCtrl},
+	tea.WindowSizeMsg{Width: 40, Height: 10},
+	tea.WindowSizeMsg{Width: 80, Height: 24},
+	tea.WindowSizeMsg{Width: 200, Height: 60},
+	tea.WindowSizeMsg{Width: 41, Height: 11},
+	tea.WindowSizeMsg{Width: 3, Height: 2},
 }
 
 // settle takes the messages of everything that is under way.

@@ -68,7 +68,7 @@ type rows struct {
 
 // move answers to the keys that move the cursor, and, where it is at an end or a
 // whole page is meant, the text.
-func (r *rows) move(msg tea.Msg, count int) bool {
+func (r *rows) move(msg tea.Msg, count int) {
 	before := r.cursor
 	switch {
 	case pressed(msg, keyUp) && r.cursor > 0:
@@ -76,14 +76,13 @@ func (r *rows) move(msg tea.Msg, count int) bool {
 	case pressed(msg, keyDown) && r.cursor < count-1:
 		r.cursor++
 	case !r.pane.scroll(msg, false):
-		return false
+		return
 	case pressed(msg, keyHome):
 		r.cursor = 0
 	case pressed(msg, keyEnd):
 		r.cursor = max(count-1, 0)
 	}
 	r.follow = r.cursor != before && !pressed(msg, keyHome, keyEnd)
-	return true
 }
 
 // reveal brings the row of the cursor, which is the lines first..last, into view

@@ -89,15 +89,9 @@ func (p *pinning) chosen() []servedKey {
 
 // keyChange says whether something is pinned and nobody serves it.
 func (p *pinning) keyChange() bool {
-	return len(p.pins) > 0 && !slices.ContainsFunc(p.pins, func(pin session.LivePin) bool { return pin.State == stateLive })
+	live := func(pin session.LivePin) bool { return pin.State == session.PinLive }
+	return len(p.pins) > 0 && !slices.ContainsFunc(p.pins, live)
 }
-
-// The states of a session.LivePin.
-const (
-	stateLive  = "live"
-	stateNext  = "next"
-	stateStale = "stale"
-)
 
 // becoming are the pins that there will be; none for the form ca.
 func (p *pinning) becoming() []string {
@@ -111,7 +105,9 @@ func (p *pinning) becoming() []string {
 // going are the pins that there will not be any more.
 func (p *pinning) going() []session.LivePin {
 	stay := p.becoming()
-	return slices.DeleteFunc(slices.Clone(p.pins), func(pin session.LivePin) bool { return slices.Contains(stay, pin.Pin) })
+	return slices.DeleteFunc(slices.Clone(p.pins), func(pin session.LivePin) bool {
+		return slices.Contains(stay, pin.Pin)
+	})
 }
 
 // servedKey is a key that endpoints serve, with the certificates that hold it.

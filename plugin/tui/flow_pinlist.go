@@ -92,7 +92,7 @@ func (p *pinned) item(pin session.LivePin, mark string, focused bool, width int)
 		return lines
 	}
 	switch pin.State {
-	case stateLive:
+	case session.PinLive:
 		text := look.good.Render("live") + ": " + strings.Join(pin.Endpoints, ", ")
 		lines = append(lines, prose(inItem+text, width)...)
 		if !pin.NotAfter.IsZero() {
@@ -100,7 +100,7 @@ func (p *pinned) item(pin session.LivePin, mark string, focused bool, width int)
 				", on " + pin.NotAfter.UTC().Format(time.RFC3339)
 			lines = append(lines, prose(inItem+certificate, width)...)
 		}
-	case stateNext:
+	case session.PinNext:
 		lines = append(lines, prose(inItem+look.title.Render("next")+": no endpoint serves it yet", width)...)
 	default:
 		text := look.alarm.Render(pin.State) + ": no endpoint serves it"

@@ -120,7 +120,6 @@ func (f *dialog) difference(text string, width int) []string {
 			style = look.good
 		case strings.HasPrefix(line, "-"):
 			style = look.bad
-		case strings.HasPrefix(line, " "):
 		}
 		for _, part := range folded(untrusted.Lines(strings.TrimRight(line, "\n")), width) {
 			lines = append(lines, style.Render(part))

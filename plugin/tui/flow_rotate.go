@@ -26,7 +26,7 @@ type rotating struct {
 
 // newRotate is the flow for a port.
 func newRotate(d *desk, port cliv1alpha1.PortReference) screen {
-	r := &rotating{pinned: pinned{dialog: newDialog(d, "rotate", port)}}
+	r := &rotating{dialog: newDialog(d, "rotate", port)}
 	r.start = func() tea.Cmd { return r.ask(r.look) }
 	return r.dialog
 }
@@ -71,7 +71,7 @@ func (r *rotating) drop(pin session.LivePin) tea.Cmd {
 		r.note = "Whether it is stale is not known: f asks the endpoints again."
 	case len(silent(r.seen.Endpoints)) > 0:
 		r.note = "An endpoint that did not answer may serve it: f asks them again."
-	case pin.State != stateStale:
+	case pin.State != session.PinStale:
 		r.note = "Only a stale pin is dropped here; this one is " + pin.State + "."
 	default:
 		return r.propose(r.look, func(ctx context.Context) (session.Draft, error) {
@@ -108,7 +108,7 @@ func (r *rotating) tally() string {
 		return ""
 	}
 	var parts []string
-	for _, state := range [...]string{stateLive, stateNext, stateStale} {
+	for _, state := range [...]string{session.PinLive, session.PinNext, session.PinStale} {
 		n := 0
 		for _, pin := range r.pins {
 			if pin.State == state {
@@ -124,7 +124,7 @@ func (r *rotating) tally() string {
 
 // advice says what comes next.
 func (r *rotating) advice() string {
-	stale := slices.ContainsFunc(r.pins, func(pin session.LivePin) bool { return pin.State == stateStale })
+	stale := slices.ContainsFunc(r.pins, func(pin session.LivePin) bool { return pin.State == session.PinStale })
 	switch {
 	case r.unasked != nil:
 		return "f asks the endpoints again."

@@ -23,7 +23,7 @@ type unpinning struct {
 
 // newUnpin is the flow for a port.
 func newUnpin(d *desk, port cliv1alpha1.PortReference) screen {
-	u := &unpinning{pinned: pinned{dialog: newDialog(d, "unpin", port)}, drop: map[string]bool{}}
+	u := &unpinning{dialog: newDialog(d, "unpin", port), drop: map[string]bool{}}
 	u.start = func() tea.Cmd { return u.ask(u.choose) }
 	return u.dialog
 }
@@ -106,7 +106,7 @@ func (s *dropChoice) consequence() string {
 	u := s.flow
 	dropped := u.dropped()
 	served := slices.ContainsFunc(u.pins, func(pin session.LivePin) bool {
-		return u.drop[pin.Pin] && pin.State == stateLive && u.unasked == nil
+		return u.drop[pin.Pin] && pin.State == session.PinLive && u.unasked == nil
 	})
 	switch {
 	case len(dropped) == 0:
