@@ -77,8 +77,8 @@ func (p *tlsPolicies) settleIdentity(s *tlsStanding) {
 		if found.why == unseen {
 			reason = report.PolicyReasonUnseen
 		}
-		s.refused = policyFault{reason, fmt.Sprintf("%s has no usable client certificate for backends: %s; or name one in %s%s",
-			s.gateway, found.fault, gwapi.Prefix, optionClient)}
+		s.refused = policyFault{reason, fmt.Sprintf("%s has no usable client certificate for backends: %s; or name one in "+
+			"%s%s", s.gateway, found.fault, gwapi.Prefix, optionClient)}
 		return
 	}
 	switch found.why {

@@ -105,12 +105,14 @@ func TestRevocationListsThatCannotBeUsedFailClosed(t *testing.T) {
 		{"an unknown extension", withLists, crlOf(t, known.ca, withExtension(true, 1, 2, 3)), report.PolicyReasonInvalidCRLRef, []string{"critical extension 1.2.3"}},
 		{"one good, one missing", byCA + "  backendtls.dev/crl: configmap/lists, configmap/absent\n", good, report.PolicyReasonInvalidCRLRef, []string{"configmap/default/absent does not exist"}},
 		{
-			"the system's roots", "validation: {hostname: api.example.com, wellKnownCACertificates: System}\noptions:\n" +
-				"  backendtls.dev/crl: configmap/lists\n", good, report.PolicyReasonResolvedRefs, []string{"needs caCertificateRefs"},
+			"the system's roots",
+			"validation: {hostname: api.example.com, wellKnownCACertificates: System}\noptions:\n" +
+				"  backendtls.dev/crl: configmap/lists\n",
+			good, report.PolicyReasonResolvedRefs, []string{"needs caCertificateRefs"},
 		},
 		{
-			"pins alone", withLists + "  backendtls.dev/pins-only: \"true\"\n  backendtls.dev/pins: $SPKI\n", good,
-			report.PolicyReasonResolvedRefs, []string{"which is not asked"},
+			"pins alone", withLists + "  backendtls.dev/pins-only: \"true\"\n  backendtls.dev/pins: $SPKI\n",
+			good, report.PolicyReasonResolvedRefs, []string{"which is not asked"},
 		},
 		{
 			"two CAs, a list of one", strings.Replace(withLists, "name: ca}", "name: several}", 1), good,

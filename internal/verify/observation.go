@@ -51,9 +51,6 @@ func faulty(seen model.Observation) Check {
 // checkConnection adds to a handshake check that the certificate passed what the
 // probe saw of the connection.
 func checkConnection(seen model.Observation, trust *model.Trust, check Check) Check {
-	version := fmt.Sprintf("TLS 1.%d", int(seen.TLSVersion)-0x0301)
-	offered := offerOf(trust)
-	leaf, err := x509.ParseCertificate(seen.Chain[0])
 	switch {
 	case seen.Fault != "" && seen.ClientCertificate && trust.Identity != nil:
 		return notChecked(KindHandshake, "unknown whether the endpoint accepts the client certificate of %s, which Envoy "+
@@ -65,6 +62,15 @@ func checkConnection(seen model.Observation, trust *model.Trust, check Check) Ch
 		return faulty(seen)
 	case seen.TLSVersion == 0:
 		return check
+	default:
+		return checkVersion(seen, offerOf(trust), check)
+	}
+}
+
+// checkVersion holds what the endpoint chose against what Envoy offers.
+func checkVersion(seen model.Observation, offered offer, check Check) Check {
+	version := fmt.Sprintf("TLS 1.%d", int(seen.TLSVersion)-0x0301)
+	switch {
 	case seen.TLSVersion < versionTLS12:
 		return failed(KindHandshake, Unreachable, "the endpoint speaks %s at most, Envoy TLS 1.2 at least", version)
 	case seen.TLSVersion < offered.least:
@@ -75,7 +81,7 @@ func checkConnection(seen model.Observation, trust *model.Trust, check Check) Ch
 		return notChecked(KindHandshake, "unknown whether the endpoint also speaks TLS 1.%d, which is the most that the "+
 			"policy allows: it chose %s", int(offered.most)-0x0301, version)
 	}
-	if err == nil {
+	if leaf, err := x509.ParseCertificate(seen.Chain[0]); err == nil {
 		if fault := offered.fault(leaf, seen.TLSVersion); fault != "" {
 			return failed(KindHandshake, CertificateMismatch,
 				"the endpoint speaks %s, over which Envoy refuses its key %s: %s", version, describeKey(leaf), fault)

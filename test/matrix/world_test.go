@@ -8,11 +8,16 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/manifest"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/resolve"
+	"github.com/backendtls/backendtls/internal/snapshot"
 )
 
 // cell is a certificate under a trust in a mode.
@@ -80,22 +85,31 @@ metadata: {name: %s, namespace: %s}
 data: {%s: %q}
 `
 
-const cellText = `---
-apiVersion: v1
-kind: Service
-metadata: {name: %[1]s, namespace: default}
-spec: {ports: [{port: 443}]}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: %[1]s, namespace: default}
-spec:
-  parentRefs: [{name: matrix}]
-  hostnames: [%[2]s]
-  rules: [{backendRefs: [{name: %[1]s, port: 443}]}]
-`
+// traffic are the Services and routes, one of each for a cell. They are not
+// written down: there is nothing in them to be read wrongly, and reading
+// thousands of them takes time.
+func traffic(all []*cell) (services []*corev1.Service, routes []*gatewayv1.HTTPRoute) {
+	for _, c := range all {
+		meta := metav1.ObjectMeta{Name: c.name, Namespace: "default", Generation: 1}
+		backend := gatewayv1.BackendObjectReference{
+			Kind: new(gatewayv1.Kind("Service")), Name: gatewayv1.ObjectName(c.name), Port: new(gatewayv1.PortNumber(443)),
+		}
+		services = append(services, &corev1.Service{
+			ObjectMeta: meta, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 443}}},
+		})
+		routes = append(routes, &gatewayv1.HTTPRoute{ObjectMeta: meta, Spec: gatewayv1.HTTPRouteSpec{
+			CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{Name: "matrix"}}},
+			Hostnames:       []gatewayv1.Hostname{gatewayv1.Hostname(c.hostname())},
+			Rules: []gatewayv1.HTTPRouteRule{{
+				BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{BackendObjectReference: backend}}},
+			}},
+		}})
+	}
+	return services, routes
+}
 
-// manifests are everything that a user would write.
+// manifests are what a user would write: the Gateway and what it allows, the
+// policies and the certificates that they name.
 func manifests(t *testing.T, port uint16, trusted authorities, rows []*certificate, all []*cell) []byte {
 	t.Helper()
 	var text strings.Builder
@@ -110,7 +124,6 @@ func manifests(t *testing.T, port uint16, trusted authorities, rows []*certifica
 		fmt.Fprintf(&text, configMapText, row.objectName(), "default", "tls.crt", row.served.PEM())
 	}
 	for _, c := range all {
-		fmt.Fprintf(&text, cellText, c.name, c.hostname())
 		text.WriteString(c.trust.policy(t, c.name, c.certificate, c.mode))
 	}
 	return []byte(text.String())
@@ -124,12 +137,14 @@ func decide(t *testing.T, text []byte, now time.Time, all []*cell) model.Gateway
 	if len(problems) > 0 {
 		t.Fatalf("the manifests are wrong: %v", problems)
 	}
+	services, routes := traffic(all)
 	var result resolve.Result
 	statuses := manifest.Statuses{}
 	// A mode is announced in status before it comes into force.
 	for range 2 {
 		snap := set.WithStatuses(statuses).Snapshot()
 		snap.Now = now
+		snap.Services, snap.HTTPRoutes = snapshot.NewObjects(services...), snapshot.NewObjects(routes...)
 		result = resolve.Build(snap)
 		for key, ours := range result.Reports {
 			statuses[key] = report.Merge(key, statuses[key], ours, now)
