@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/assess"
@@ -132,7 +133,7 @@ func (w *watching) changed(paths []cliv1alpha1.Path) []cliv1alpha1.Path {
 			id = fmt.Sprintf("%s #%d", identity(path), n)
 		}
 		current[id] = path
-		if before, known := w.shown[id]; !known || !sameFacts(before, path) {
+		if before, known := w.shown[id]; !known || !w.same(before, path) {
 			changed = append(changed, path)
 		}
 	}
@@ -160,9 +161,16 @@ func identity(path cliv1alpha1.Path) string {
 		name(path.Gateway), path.Listener, name(path.Route), path.Rule)
 }
 
-// sameFacts says whether two descriptions of a path differ in nothing but the
-// time.
-func sameFacts(a, b cliv1alpha1.Path) bool { return reflect.DeepEqual(timeless(a), timeless(b)) }
+// same says whether two descriptions of a path would be printed alike, but for the
+// time that is left.
+func (w *watching) same(a, b cliv1alpha1.Path) bool {
+	a, b = timeless(a), timeless(b)
+	if w.o.output.Format == view.Table {
+		return a.Service.Namespace == b.Service.Namespace && a.Verdict.Reason == b.Verdict.Reason &&
+			view.CellsOf(a, time.Time{}) == view.CellsOf(b, time.Time{})
+	}
+	return reflect.DeepEqual(a, b)
+}
 
 func timeless(path cliv1alpha1.Path) cliv1alpha1.Path {
 	if path.Policy != nil {

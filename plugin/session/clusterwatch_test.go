@@ -262,7 +262,7 @@ func TestWhoMayReadNothingIsToldWhichRightsLack(t *testing.T) {
 	c.Allow = (&rights{denied: func(string, string, string) bool { return true }}).allow
 	state := until(t, c.sitting().Watch(t.Context(), shop), "trouble", trouble(session.NothingVisible))
 	want := "list gateways.gateway.networking.k8s.io in namespace shop"
-	if !slices.Contains(state.Trouble.Missing, want) || !strings.Contains(state.Trouble.Next, want) {
+	if !slices.Contains(state.Trouble.Missing, want) || !strings.Contains(state.Trouble.Next, "ClusterRole view") {
 		t.Errorf("got %+v", state.Trouble)
 	}
 }
@@ -317,6 +317,21 @@ func TestEventsAboutPoliciesAreShownAndOthersAreNot(t *testing.T) {
 		!got.At.Equal(noon.Add(-time.Minute)) || strings.Contains(got.Text, "\x1b") {
 		t.Errorf("got %+v", state.Events)
 	}
+}
+
+func TestAnEmptyClusterSaysWhichClassAGatewayNeeds(t *testing.T) {
+	c := newCluster(t)
+	c.Delete("gateways", "shop", "web")
+	c.Delete("httproutes", "shop", "api")
+	states := c.sitting().Watch(t.Context(), session.Scope{All: true})
+	state := until(t, states, "trouble", trouble(session.NoGateways))
+	if !strings.Contains(state.Trouble.Next, "a Gateway of the GatewayClass backendtls") {
+		t.Errorf("got %+v", state.Trouble)
+	}
+	c.Delete("gatewayclasses", "", "backendtls")
+	until(t, states, "another advice", func(state session.State) bool {
+		return strings.Contains(state.Trouble.Next, "a GatewayClass of controllerName backendtls.dev/gateway-controller")
+	})
 }
 
 func TestNothingIsUnderWayAfterTheEnd(t *testing.T) {

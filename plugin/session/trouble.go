@@ -33,13 +33,14 @@ func (s *Session) trouble(scope Scope, sight Sight) Trouble {
 		return Trouble{
 			Kind: NothingVisible, Missing: missing,
 			Text: "There may be something here that you may not see.",
-			Next: "Ask whoever runs the cluster for the rights to " + strings.Join(missing, ", ") + ".",
+			Next: "Ask whoever runs the cluster for these rights, which the ClusterRole view has where the operator's " +
+				"manifests are installed, or look at another namespace.",
 		}
 	}
 	if gateways := gatewaysIn(sight.World, scope); gateways > 0 {
 		return Trouble{}
 	}
-	return s.noGateways(scope)
+	return s.noGateways(scope, ourClass(sight.World))
 }
 
 // unreachable says what does not answer.
@@ -65,7 +66,7 @@ func upper(text string) string {
 }
 
 // noGateways is an empty scope.
-func (s *Session) noGateways(scope Scope) Trouble {
+func (s *Session) noGateways(scope Scope, class string) Trouble {
 	trouble := Trouble{
 		Kind: NoGateways,
 		Text: "No Gateway, no route to a Service and no BackendTLSPolicy is in namespace " +
@@ -76,12 +77,25 @@ func (s *Session) noGateways(scope Scope) Trouble {
 	case !s.live() && scope.All:
 		trouble.Text = "No Gateway, no route to a Service and no BackendTLSPolicy is in " + s.name() + "."
 		trouble.Next = "Read another directory with -f, or add a Gateway: it is shown here as soon as it is saved."
+	case scope.All && class != "":
+		trouble.Text = "No Gateway, no route to a Service and no BackendTLSPolicy is in this cluster."
+		trouble.Next = "Create a Gateway of the GatewayClass " + class + ": it is shown here as soon as it exists."
 	case scope.All:
 		trouble.Text = "No Gateway, no route to a Service and no BackendTLSPolicy is in this cluster."
 		trouble.Next = "Create a GatewayClass of controllerName " + gwapi.ControllerName + " and a Gateway of that class: " +
 			"it is shown here as soon as it exists."
 	}
 	return trouble
+}
+
+// ourClass is the first GatewayClass of this project's controller, "" without one.
+func ourClass(world *collect.World) string {
+	for _, class := range world.Snapshot.GatewayClasses.Sorted() {
+		if class.Spec.ControllerName == gwapi.ControllerName {
+			return untrusted.Text(class.Name)
+		}
+	}
+	return ""
 }
 
 // gatewaysIn counts the Gateways of a scope.
