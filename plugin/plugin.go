@@ -137,6 +137,7 @@ operator keeps in DIR/.backendtls, and contacts no cluster.`,
 	for _, verb := range verbs() {
 		root.AddCommand(verb(options))
 	}
+	command.CompleteWords(root)
 	return root
 }
 

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/snapshot"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/target"
 )
@@ -68,6 +71,9 @@ func (o *Options) names(ctx context.Context, kind gwapi.Kind, namespace string) 
 		if err != nil {
 			return nil
 		}
+		if kind == gwapi.KindNamespace {
+			return namespacesOf(world.Snapshot)
+		}
 		for _, name := range target.NamesOf(world.Snapshot, kind) {
 			if name.Namespace == namespace {
 				names = append(names, name.Name)
@@ -90,6 +96,18 @@ func (o *Options) names(ctx context.Context, kind gwapi.Kind, namespace string) 
 	return names
 }
 
+// namespacesOf lists the namespaces of what can be named: manifests rarely have
+// the Namespaces themselves.
+func namespacesOf(snap *snapshot.Snapshot) []string {
+	found := map[string]bool{}
+	for _, kind := range target.ObjectKinds {
+		for _, name := range target.NamesOf(snap, kind) {
+			found[name.Namespace] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
 // CompleteFlags completes the flags of the root command that name something in
 // the cluster or in the kubeconfig.
 func (o *Options) CompleteFlags(root *cobra.Command) error {
@@ -102,7 +120,12 @@ func (o *Options) CompleteFlags(root *cobra.Command) error {
 func (o *Options) completeNamespaces(
 	cmd *cobra.Command, _ []string, _ string,
 ) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return o.names(cmd.Context(), gwapi.KindNamespace, ""), cobra.ShellCompDirectiveNoFileComp
+	// -n is on the root command, whose options know nothing of the verb's -f.
+	verb := *o
+	if file := cmd.Flag("filename"); file != nil {
+		verb.Filename = file.Value.String()
+	}
+	return verb.names(cmd.Context(), gwapi.KindNamespace, ""), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeContexts completes --context.

@@ -25,6 +25,8 @@ type OutputFlag struct {
 func (f *OutputFlag) AddTo(cmd *cobra.Command, allowed ...string) {
 	f.allowed = allowed
 	cmd.Flags().StringVarP(&f.Format, "output", "o", allowed[0], "Output format: "+view.Spelled(allowed))
+	// Only a flag that does not exist cannot be completed.
+	_ = cmd.RegisterFlagCompletionFunc("output", completeFormats(allowed))
 }
 
 // Validate checks the format.
