@@ -53,6 +53,15 @@ func useOnADemo(t *testing.T, k kubectl, bin, others string) {
 		t.Errorf("inspect -o name says %q", got)
 	}
 	k.run(t, "verify", "svc/api", "-f", dir)
+	for kind, name := range map[string]string{
+		"services": "api", "gateways": "web", "httproutes": "api", "backendtlspolicies": "api",
+	} {
+		// k9s starts kubectl with these.
+		args := k9sArguments(t, kind, name)
+		if got := k.run(t, append(args[1:], "-f", dir)...); !strings.Contains(got, "svc/api:443") {
+			t.Errorf("k9s shows for %s/%s:\n%s", kind, name, got)
+		}
+	}
 }
 
 // kept is what the demo says of what stays up, when its story is told.
