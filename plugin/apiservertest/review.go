@@ -29,9 +29,13 @@ func (s *Server) review(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	about := review.Spec.ResourceAttributes
+	request := Request{Verb: "create", Resource: "selfsubjectaccessreviews", Namespace: about.Namespace}
+	if s.Before != nil {
+		s.Before(request)
+	}
 	s.lock.Lock()
 	review.Status.Allowed = s.Allow == nil || s.Allow(about.Verb, about.Resource, about.Namespace, about.Name)
-	s.requests = append(s.requests, Request{Verb: "create", Resource: "selfsubjectaccessreviews", Namespace: about.Namespace})
+	s.requests = append(s.requests, request)
 	s.lock.Unlock()
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(review)

@@ -350,15 +350,27 @@ func TestWhatSomebodyMayNotChangeIsNotOfferedThere(t *testing.T) {
 	c.Allow = (&rights{denied: func(verb, resource, _ string) bool {
 		return verb == "create" && resource == "backendtlspolicies"
 	}}).allow
+	asked := make(chan struct{})
+	c.Before = func(request apiservertest.Request) {
+		if request.Resource == "selfsubjectaccessreviews" {
+			<-asked
+		}
+	}
 	sitting := c.sitting()
 	states := sitting.Watch(t.Context(), shop)
 	until(t, states, "one path", paths(1))
+	if got := sitting.Forbidden(session.ActionPin, api); got != "" {
+		t.Errorf("it is forbidden before anybody knows: %s", got)
+	}
+	close(asked)
 	want := "you may not create backendtlspolicies.gateway.networking.k8s.io in namespace shop"
-	await(t, want, func() bool { return sitting.Forbidden(session.ActionPin, api) == want })
-
+	until(t, states, "a state after the answer", func(session.State) bool {
+		return sitting.Forbidden(session.ActionPin, api) == want
+	})
 	c.put(fixture(t, "policy.yaml"))
-	until(t, states, "a policy", withPolicy)
-	await(t, "leave to patch", func() bool { return sitting.Forbidden(session.ActionPin, api) == "" })
+	until(t, states, "leave to patch", func(state session.State) bool {
+		return withPolicy(state) && sitting.Forbidden(session.ActionPin, api) == ""
+	})
 }
 
 func TestWhoeverMayDoItEverywhereIsAskedAboutOnce(t *testing.T) {

@@ -71,6 +71,8 @@ type Session struct {
 	fetched map[collect.PortKey]Fetched
 	// lacking are the rights that the person is known to lack.
 	lacking map[right]bool
+	// answers counts what changed that.
+	answers int
 	// said are warnings; noticed gets a value when there is another one.
 	said    []string
 	noticed chan struct{}
@@ -184,11 +186,24 @@ type right struct {
 func (s *Session) noteRight(about right, allowed bool) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	if allowed {
-		delete(s.lacking, about)
+	if allowed != s.lacking[about] {
 		return
 	}
-	s.lacking[about] = true
+	if s.lacking[about] = !allowed; allowed {
+		delete(s.lacking, about)
+	}
+	s.answers++
+	select {
+	case s.noticed <- struct{}{}:
+	default: // One is waiting to be read, which covers this one too.
+	}
+}
+
+// answered counts the answers about rights that changed what is known of them.
+func (s *Session) answered() int {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.answers
 }
 
 // lacks says whether the right is known to lack.

@@ -15,17 +15,20 @@ import (
 	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
-// Watch sends a State as soon as one is known and whenever what it shows has
-// changed, only ever the newest one, until ctx ends; then it closes the channel,
-// and nothing is under way any more.
+// Watch sends a State as soon as one is known and whenever what it shows, or what
+// Forbidden says, has changed, only ever the newest one, until ctx ends; then it
+// closes the channel, and nothing is under way any more.
 func (s *Session) Watch(ctx context.Context, scope Scope) <-chan State {
 	states := make(chan State, 1)
 	go func() {
 		defer close(states)
 		var last State
+		heard := 0
 		s.Follow(ctx, scope, func(sight Sight) {
+			before := heard
+			heard = s.answered()
 			state := s.state(scope, sight)
-			if same(state, last) {
+			if same(state, last) && heard == before {
 				return
 			}
 			last = state
