@@ -14,7 +14,7 @@ import (
 
 // fixture reads the PEM files of testdata.
 type fixture struct {
-	ca, leaf               []byte // DER
+	ca, leaf, list         []byte // DER
 	serverChain, serverKey []byte // PEM
 }
 
@@ -32,7 +32,7 @@ func read(tb testing.TB) fixture {
 		return block.Bytes
 	}
 	return fixture{
-		ca: der("ca.pem"), leaf: der("leaf.pem"),
+		ca: der("ca.pem"), leaf: der("leaf.pem"), list: der("list.crl"),
 		serverChain: file("server.pem"), serverKey: file("server.key"),
 	}
 }

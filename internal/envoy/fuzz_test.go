@@ -3,8 +3,10 @@ package envoy_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -109,7 +111,32 @@ func (s *source) trust() *model.Trust {
 	for range s.choose(3) {
 		t.ALPN = append(t.ALPN, s.text("h2", "http/1.1"))
 	}
+	if s.coin() {
+		s.extend(t)
+	}
 	return t
+}
+
+// extend adds what few trusts have.
+func (s *source) extend(t *model.Trust) {
+	for range s.choose(3) {
+		t.CRLs = append(t.CRLs, [][]byte{s.list, s.ca, []byte(s.text(""))}[s.choose(3)])
+	}
+	t.RevokeChain = s.coin()
+	versions := []uint16{0, tls.VersionTLS12, tls.VersionTLS13, tls.VersionTLS11}
+	t.MinTLSVersion, t.MaxTLSVersion = versions[s.choose(4)], versions[s.choose(4)]
+	for range s.choose(3) {
+		t.Suites = append(t.Suites, s.text("ECDHE-RSA-AES128-GCM-SHA256", "NULL-MD5"))
+		t.Curves = append(t.Curves, s.text("P-384", "secp112r1"))
+		t.SignatureAlgorithms = append(t.SignatureAlgorithms, s.text("ed25519", "rsa_pkcs1_md5"))
+	}
+	if s.coin() {
+		t.Identity = &model.KeyPair{
+			Secret: gwapi.KeyOf(gwapi.KindSecret, "default", s.text("client")),
+			Chain:  [][]byte{s.serverChain, s.serverKey, nil}[s.choose(3)],
+			Key:    [][]byte{s.serverKey, s.serverChain, nil}[s.choose(3)],
+		}
+	}
 }
 
 func (s *source) listener(backends []model.Backend) model.Listener {
@@ -273,6 +300,33 @@ func safe(c *clusterv3.Cluster, trust *model.Trust) error {
 		return fmt.Errorf("verifies something else than the trust")
 	case context.GetAutoHostSni() || context.GetAutoSniSanValidation():
 		return fmt.Errorf("automatic names")
+	case (v.GetCrl() != nil) != (len(trust.CRLs) > 0) || v.GetCrl() != nil && !chain:
+		return fmt.Errorf("checks other revocation lists than the trust's, or without a CA")
+	case v.GetCrl() != nil && v.GetOnlyVerifyLeafCertCrl() == trust.RevokeChain:
+		return fmt.Errorf("checks revocation of other certificates")
+	}
+	return safeHandshake(context.GetCommonTlsContext(), trust)
+}
+
+// safeHandshake is what is offered and presented, held against the trust.
+func safeHandshake(common *tlsv3.CommonTlsContext, trust *model.Trust) error {
+	params := common.GetTlsParams()
+	least, most := params.GetTlsMinimumProtocolVersion(), params.GetTlsMaximumProtocolVersion()
+	offered := slices.Concat(params.GetCipherSuites(), params.GetEcdhCurves(), params.GetSignatureAlgorithms())
+	switch {
+	case least < tlsv3.TlsParameters_TLSv1_2 || most < least:
+		return fmt.Errorf("speaks %s to %s", least, most)
+	case trust.MinTLSVersion == tls.VersionTLS13 && least != tlsv3.TlsParameters_TLSv1_3:
+		return fmt.Errorf("speaks less than TLS 1.3")
+	case trust.MaxTLSVersion == tls.VersionTLS12 && most != tlsv3.TlsParameters_TLSv1_2:
+		return fmt.Errorf("speaks more than TLS 1.2")
+	case len(common.GetTlsCertificates()) > 1 || (len(common.GetTlsCertificates()) == 1) != (trust.Identity != nil):
+		return fmt.Errorf("presents something else than the trust says")
+	}
+	for _, name := range offered {
+		if !slices.Contains([]string{"ECDHE-RSA-AES128-GCM-SHA256", "P-384", "ed25519"}, name) {
+			return fmt.Errorf("offers %q", name)
+		}
 	}
 	return nil
 }
