@@ -2,6 +2,7 @@ package tui
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,8 +14,22 @@ import (
 	"testing"
 )
 
-// programs are built once for all tests.
-var programs = sync.OnceValues(func() (string, error) {
+// bin is where the programs are, built once for all tests.
+var bin string
+
+func TestMain(m *testing.M) {
+	var err error
+	if bin, err = build(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the programs:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(bin)
+	os.Exit(code)
+}
+
+// build builds the programs as `make build` does, without C.
+func build() (string, error) {
 	bin, err := os.MkdirTemp("", "tui-bin")
 	if err != nil {
 		return "", err
@@ -27,47 +42,19 @@ var programs = sync.OnceValues(func() (string, error) {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		cmd.Stderr = os.Stderr
 		if err := cmd.Run(); err != nil {
-			return bin, err
+			return bin, fmt.Errorf("%s: %w", pkg, err)
 		}
 	}
 	return bin, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if bin, err := programs(); err == nil {
-		_ = os.RemoveAll(bin)
-	}
-	os.Exit(code)
 }
 
-// demo is a demo that has told its story and stays up.
-type demo struct {
-	bin string
-	// directory holds the files, below folder; gateway is where the Gateway serves.
-	folder, directory, gateway string
-}
-
-var (
-	hintFiles   = regexp.MustCompile(`kubectl-backendtls inspect svc/api -f (\S+)`)
-	hintGateway = regexp.MustCompile(`curl -i (http://\S+)`)
-)
-
-// play starts the demo and waits until it stays up.
-func play(t *testing.T) *demo {
+// run runs the demo until the test ends, and reads what it says until done says
+// that it was everything that counts.
+func run(t *testing.T, directory string, done func(line string) bool, arguments ...string) {
 	t.Helper()
-	bin, err := programs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	envoy := os.Getenv("ENVOY")
-	if envoy == "" {
-		t.Fatal("ENVOY names no Envoy: make envoy gets one")
-	}
-	d := &demo{bin: bin, folder: t.TempDir()}
 	read, write := io.Pipe()
-	cmd := exec.Command(filepath.Join(bin, "demo"), "--bin", bin, "--envoy", envoy, "--keep", "--root", "demo")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = d.folder, write, write
+	cmd := exec.Command(filepath.Join(bin, "demo"), append([]string{"--bin", bin, "--keep"}, arguments...)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = directory, write, write
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,38 +64,60 @@ func play(t *testing.T) *demo {
 		_ = write.Close()
 	})
 	t.Cleanup(func() {
+		// Interrupted, it tidies up.
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		ending.Wait()
 	})
-	d.listen(t, read, &ending)
-	return d
-}
-
-// listen reads what the demo says until it has said how to go on.
-func (d *demo) listen(t *testing.T, output io.Reader, ending *sync.WaitGroup) {
-	t.Helper()
 	var said strings.Builder
-	lines := bufio.NewScanner(output)
-	for lines.Scan() {
+	for lines := bufio.NewScanner(read); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
-		if found := hintFiles.FindStringSubmatch(lines.Text()); found != nil {
-			d.directory = found[1]
-		}
-		if found := hintGateway.FindStringSubmatch(lines.Text()); found != nil {
-			d.gateway = found[1]
-		}
-		if d.directory != "" && d.gateway != "" {
-			ending.Go(func() { _, _ = io.Copy(io.Discard, output) })
+		if done(lines.Text()) {
+			ending.Go(func() { _, _ = io.Copy(io.Discard, read) })
 			return
 		}
 	}
 	t.Fatalf("the demo does not stay up:\n%s", said.String())
 }
 
-// forget takes the pins out of the policy, as it was before the demo.
-func (d *demo) forget(t *testing.T) {
+var (
+	hintFiles   = regexp.MustCompile(`kubectl-backendtls inspect svc/api -f (\S+)`)
+	hintGateway = regexp.MustCompile(`curl -i (http://\S+)`)
+	hintCluster = regexp.MustCompile(`export PATH=(\S+):\$PATH KUBECONFIG=(\S+)`)
+)
+
+// onFiles is a demo on files that has told its story and stays up; its policy is
+// as it was before.
+func onFiles(t *testing.T, width, height int) *story {
 	t.Helper()
-	file := filepath.Join(d.folder, d.directory, "demo.yaml")
+	envoy := os.Getenv("ENVOY")
+	if envoy == "" {
+		t.Fatal("ENVOY names no Envoy: make envoy gets one")
+	}
+	folder := t.TempDir()
+	directory, gateway := "", ""
+	run(t, folder, func(line string) bool {
+		if found := hintFiles.FindStringSubmatch(line); found != nil {
+			directory = found[1]
+		}
+		if found := hintGateway.FindStringSubmatch(line); found != nil {
+			gateway = found[1]
+		}
+		return directory != "" && gateway != ""
+	}, "--envoy", envoy, "--root", "demo")
+	forget(t, filepath.Join(folder, directory, "demo.yaml"))
+	// A name that reads well in the snapshots.
+	if err := os.Symlink(directory, filepath.Join(folder, "shop")); err != nil {
+		t.Fatal(err)
+	}
+	return &story{
+		terminal: open(t, width, height, folder, "PATH="+bin+":"+os.Getenv("PATH")),
+		command:  "kubectl-backendtls inspect -f shop", gateway: gateway,
+	}
+}
+
+// forget takes the pins out of the policy in a file.
+func forget(t *testing.T, file string) {
+	t.Helper()
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -122,5 +131,34 @@ func (d *demo) forget(t *testing.T) {
 	}
 	if err := os.Rename(file+".new", file); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// inCluster is the same in the cluster of a kubeconfig, beside which bin/kubectl
+// is.
+func inCluster(t *testing.T, kubeconfig string, width, height int) *story {
+	t.Helper()
+	path, own := "", ""
+	run(t, "../..", func(line string) bool {
+		if found := hintCluster.FindStringSubmatch(line); found != nil {
+			path, own = found[1], found[2]
+		}
+		return path != ""
+	}, "--kubeconfig", kubeconfig, "--kubectl", filepath.Join(filepath.Dir(kubeconfig), "bin", "kubectl"),
+		"--root", filepath.Join(t.TempDir(), "demo"))
+	kubectl := func(arguments ...string) string {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(kubeconfig), "bin", "kubectl"), arguments...)
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+own)
+		output, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("kubectl %q: %v\n%s", arguments, err, output)
+		}
+		return strings.TrimSpace(string(output))
+	}
+	kubectl("patch", "backendtlspolicy", "api", "--type=json", "-p", `[{"op":"remove","path":"/spec/options"}]`)
+	address := kubectl("get", "gateway", "web", "-o", "jsonpath={.status.addresses[0].value}")
+	return &story{
+		terminal: open(t, width, height, t.TempDir(), "KUBECONFIG="+own+" PATH="+path+":"+os.Getenv("PATH")),
+		command:  "kubectl backendtls inspect", gateway: "http://" + address + "/",
 	}
 }

@@ -3,40 +3,38 @@ package tui
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 )
 
 // TestAMismatchIsSeenPinnedSkippedAndStrictAgain is what people do with the
-// screens, from the first look to the end, at two sizes of the terminal.
+// screens, from the first look to the end, at two sizes of the terminal; on files,
+// or in the cluster that TUI_KUBECONFIG names.
 func TestAMismatchIsSeenPinnedSkippedAndStrictAgain(t *testing.T) {
 	for _, size := range []struct{ width, height int }{{80, 24}, {160, 45}} {
 		t.Run(fmt.Sprintf("%dx%d", size.width, size.height), func(t *testing.T) {
-			d := play(t)
-			d.forget(t)
-			// A name that reads well in the snapshots.
-			if err := os.Symlink(d.directory, filepath.Join(d.folder, "shop")); err != nil {
-				t.Fatal(err)
+			if kubeconfig := os.Getenv("TUI_KUBECONFIG"); kubeconfig != "" {
+				inCluster(t, kubeconfig, size.width, size.height).tell()
+				return
 			}
-			term := open(t, size.width, size.height, d.folder, d.bin+":"+os.Getenv("PATH"))
-			s := &story{terminal: term, gateway: d.gateway}
-			term.write(screens, "kubectl-backendtls inspect -f shop\n")
-			s.tell()
+			onFiles(t, size.width, size.height).tell()
 		})
 	}
 }
 
-// story is told at a terminal; gateway is the URL that curl asks.
+// story is told at a terminal, from a command on; gateway is the URL that curl
+// asks.
 type story struct {
 	*terminal
 
+	command string
 	gateway string
 	asked   int
 }
 
 func (s *story) tell() {
 	s.t.Helper()
+	s.write(screens, s.command+"\n")
 	s.snapshot("list", s.until(screens, "api:443", "not probed", "? help"))
 	s.press("?")
 	s.snapshot("help", s.until(screens, "paths > help", "pin what the endpoints serve"))
@@ -138,7 +136,7 @@ func (s *story) strict() {
 func (s *story) leave() {
 	s.t.Helper()
 	s.press("q")
-	s.until(screens, "$ kubectl-backendtls inspect", "$ ")
+	s.until(screens, "$ "+s.command)
 	s.write(screens, "echo left with $?\n")
 	s.until(screens, "left with 0")
 }

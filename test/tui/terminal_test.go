@@ -30,8 +30,8 @@ const (
 	second  = "story:1"
 )
 
-// open starts tmux with shells in a directory.
-func open(t *testing.T, width, height int, directory, path string) *terminal {
+// open starts tmux with shells in a directory, with these variables.
+func open(t *testing.T, width, height int, directory, environment string) *terminal {
 	t.Helper()
 	// A socket has a short path, and that of the test's own directory is not.
 	folder, err := os.MkdirTemp("", "tui") //nolint:usetesting // For that reason.
@@ -45,7 +45,7 @@ func open(t *testing.T, width, height int, directory, path string) *terminal {
 	})
 	config := filepath.Join(folder, "conf")
 	settings := "set -g status off\nset -g default-terminal screen-256color\nset -g escape-time 0\n" +
-		"set -g default-command 'exec env PS1=\"$ \" PATH=" + path + " sh'\n"
+		"set -g default-command 'exec env PS1=\"$ \" " + environment + " sh'\n"
 	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
