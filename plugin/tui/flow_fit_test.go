@@ -91,6 +91,9 @@ var strokes = []tea.Msg{
 func (d *driver) settle() {
 	d.t.Helper()
 	d.await(func() bool {
+		if len(d.app.stack) == 0 {
+			return true
+		}
 		top, ok := d.app.top().(*dialog)
 		return !ok || !top.work.running
 	}, "what is under way")
@@ -121,7 +124,9 @@ func FuzzAnyKeysAtAnySize(f *testing.F) {
 	f.Fuzz(func(t *testing.T, flow uint8, keys []byte) {
 		d := flowing(t, crowd(), 80, 24, openings[int(flow)%len(openings)])
 		for _, stroke := range keys[:min(len(keys), 64)] {
-			d.settle()
+			if d.settle(); len(d.app.stack) < 2 {
+				return
+			}
 			for _, size := range [...][2]int{{80, 20}, {40, 7}, {40, 1}, {200, 50}, {1, 1}, {17, 3}} {
 				d.fits(size[0], size[1])
 			}
@@ -131,9 +136,6 @@ func FuzzAnyKeysAtAnySize(f *testing.F) {
 			case stroke == '?':
 			default:
 				d.send(tea.KeyPressMsg{Code: rune(stroke), Text: string(rune(stroke))})
-			}
-			if d.quit || len(d.app.stack) < 2 {
-				return
 			}
 		}
 	})
