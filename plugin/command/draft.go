@@ -39,8 +39,8 @@ func (o *Options) asked(
 	ctx context.Context, probe ProbeFlags, ports []collect.Port, serverName string,
 ) (session.Asked, error) {
 	if len(probe.Addresses) > 0 && len(ports) > 1 {
-		return session.Asked{}, fmt.Errorf("--address replaces the endpoints of one port, but btlspolicy/%s decides about %d: "+
-			"give each a policy of its own, with sectionName", ports[0].Policy.Name, len(ports))
+		return session.Asked{}, fmt.Errorf("--address replaces the endpoints of one port, but btlspolicy/%s decides "+
+			"about %d: give each a policy of its own, with sectionName", ports[0].Policy.Name, len(ports))
 	}
 	probe.SNI = serverName
 	ports, err := o.Redirect(ctx, &probe, ports)
