@@ -31,7 +31,12 @@ arguments; the others complete the program when it is called by its own name.`,
   chmod +x ~/.local/bin/kubectl_complete-backendtls
 
   # Complete "kubectl-backendtls" in this bash, which needs the package bash-completion
-  source <(kubectl-backendtls completion bash)`,
+  source <(kubectl-backendtls completion bash)
+
+  # In zsh, after compinit; in fish; in PowerShell
+  source <(kubectl-backendtls completion zsh)
+  kubectl-backendtls completion fish | source
+  kubectl-backendtls completion powershell | Out-String | Invoke-Expression`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 && slices.Contains(cmd.ValidArgs, args[0]) {
 				return nil
