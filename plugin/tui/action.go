@@ -41,9 +41,26 @@ func (d *desk) forbidden(f flow, port cliv1alpha1.PortReference) string {
 	}
 	why := ""
 	for _, action := range f.actions {
-		if why = d.service.Forbidden(action, port); why == "" {
+		if why = d.ask(question{action: action, port: port}); why == "" {
 			break
 		}
+	}
+	return why
+}
+
+// question is whether an action is offered for a port.
+type question struct {
+	action session.Action
+	port   cliv1alpha1.PortReference
+}
+
+// ask asks the Service, once until something may have changed: every frame shows
+// which keys there are.
+func (d *desk) ask(q question) string {
+	why, known := d.answers[q]
+	if !known {
+		why = d.service.Forbidden(q.action, q.port)
+		d.answers[q] = why
 	}
 	return why
 }

@@ -37,7 +37,7 @@ func newApp(ctx context.Context, quit context.CancelFunc, config Config) *app {
 	d := &desk{
 		ctx: ctx, service: config.Service, theme: newTheme(false, config.Color), program: config.Program,
 		source: config.Source, readOnly: config.ReadOnly, now: config.Now, scope: config.Scope,
-		home: config.Scope.Namespace, asked: map[cliv1alpha1.PortReference]probed{},
+		home: config.Scope.Namespace, asked: map[cliv1alpha1.PortReference]probed{}, answers: map[question]string{},
 	}
 	d.advance()
 	return &app{desk: d, color: config.Color, quit: quit, unwatch: func() {}}
@@ -141,6 +141,7 @@ func (a *app) insert(i int, s screen) tea.Cmd {
 // deliver brings a message to the screen it is for, or does what that screen
 // asks of the stack. Messages for a screen that was left are dropped.
 func (a *app) deliver(msg addressed) tea.Cmd {
+	clear(a.desk.answers)
 	for i, level := range a.stack {
 		if level.number != msg.to {
 			continue

@@ -34,6 +34,9 @@ type desk struct {
 	clock time.Time
 	// asked is what verify found, by port.
 	asked map[cliv1alpha1.PortReference]probed
+	// answers are what the Service said about which actions are offered, since a
+	// message that may have changed that.
+	answers map[question]string
 	// numbers counts work.
 	numbers int
 }
@@ -51,6 +54,7 @@ func (d *desk) advance() {
 func (d *desk) take(state session.State) {
 	d.state, d.known, d.received = state, true, d.now()
 	d.active = d.modes(state.Paths)
+	clear(d.answers)
 	d.advance()
 }
 

@@ -52,6 +52,31 @@ func TestWhatMayNotBeDoneIsNotOfferedAndTheHelpSaysWhy(t *testing.T) {
 	d.golden("help-forbidden-160x45")
 }
 
+func TestWhatMayBeDoneIsAskedAgainWhenItMayHaveChanged(t *testing.T) {
+	service := newFake(shop())
+	asked, lacks := 0, ""
+	service.forbidden = func(session.Action, cliv1alpha1.PortReference) string {
+		asked++
+		return lacks
+	}
+	d := drive(t, service, 160, 45)
+	d.until("p pin")
+	before := asked
+	for range 10 {
+		d.send(ticked{})
+		d.screen()
+	}
+	if asked != before {
+		t.Errorf("asked %d times for frames on which nothing has changed", asked-before)
+	}
+	// A verb that failed has taught the Service what lacks.
+	lacks = "you may not patch"
+	service.verify = answers(failing("api"))
+	d.press("v")
+	d.await(func() bool { return !d.app.stack[0].screen.(*list).verifying.running }, "the answers")
+	d.hides("p pin")
+}
+
 func TestReadOnlyOffersNoChange(t *testing.T) {
 	d := drive(t, newFake(shop()), 160, 45, func(c *Config) { c.ReadOnly = true })
 	d.until("api:443", "read-only")
