@@ -327,7 +327,7 @@ func TestAGatewayIsKnownByTheStatusOfTheRoute(t *testing.T) {
 	d.api.Allow = func(_, resource, _, _ string) bool { return resource != "gatewayclasses" }
 	const line = "pin svc/api --via direct --yes --wait 0"
 	code, _, stderr := d.cluster(line)
-	if code != 1 || !strings.Contains(stderr, "whose GatewayClass is not known (gatewayclasses") {
+	if code != 1 || !strings.Contains(stderr, "whose GatewayClass backendtls is not known (gatewayclasses") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	d.api.SetStatus("httproutes", "default", "api", map[string]any{"parents": []any{map[string]any{

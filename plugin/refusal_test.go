@@ -165,7 +165,7 @@ func refusedWhereNothingBites() []refusal {
 		},
 		{
 			"a class that is not in the files", "pin svc/edge", nil,
-			wants("svc/edge is reached through gateway/edge, whose GatewayClass is not in the files", "--allow-unattached"),
+			wants("svc/edge is reached through gateway/edge, whose GatewayClass elsewhere is not in the files", "--allow-unattached"),
 		},
 		{"two targets of a policy", "pin svc/one", nil, wants("btlspolicy/both has 2 targets", "--all-targets")},
 		{"two targets of a policy to unpin", "unpin svc/one", nil, wants("btlspolicy/both has 2 targets")},

@@ -132,6 +132,15 @@ func (e *elsewhere) lost() string {
 	if mode := option(e.written, "mode"); mode != "" && mode != string(model.Standard) {
 		list = append(list, "verification stays strict")
 	}
+	for _, promise := range [...]struct{ key, lost string }{
+		{"crl", "no revocation list is asked"},
+		{"client-certificate", "the client certificate is not sent"},
+		{"min-tls-version", "the least TLS version is its own"},
+	} {
+		if option(e.written, promise.key) != "" {
+			list = append(list, promise.lost)
+		}
+	}
 	if len(list) == 0 {
 		return ""
 	}

@@ -34,11 +34,9 @@ func (e *elsewhere) verdict(endpoints []cliv1alpha1.Endpoint) cliv1alpha1.Verdic
 		return e.unknown(e.neighbours[0].Kind, e.neighbours[0].String()+
 			" also configures TLS to this Service: "+e.known.precedence)
 	case e.written == nil && e.known.alone == plaintext:
-		return e.told(Plaintext, "NoPolicy", "no policy targets this port: "+e.known.alone)
-	case e.written == nil && e.known.alone == "":
-		return e.unknown("NoPolicy", "no policy targets this port")
+		return e.told(Plaintext, "NoPolicy", e.without())
 	case e.written == nil:
-		return e.unknown("NoPolicy", "no policy targets this port: "+e.known.alone)
+		return e.unknown("NoPolicy", e.without())
 	case e.trust == nil:
 		return e.unknown(fault, "by the standard it has to refuse the policy: "+e.port.Elsewhere.Fault)
 	case slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result != NotProbed }):
@@ -48,6 +46,15 @@ func (e *elsewhere) verdict(endpoints []cliv1alpha1.Endpoint) cliv1alpha1.Verdic
 	default:
 		return e.unknown(foreignController, e.acceptance())
 	}
+}
+
+// without says what there is to say of a port that no policy targets.
+func (e *elsewhere) without() string {
+	text := "no policy targets this port"
+	if e.known.alone != "" {
+		text += ": " + e.known.alone
+	}
+	return text + e.astray(e.port)
 }
 
 // belongs says whose Gateway it is.

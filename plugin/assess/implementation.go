@@ -91,3 +91,18 @@ func implementationOf(controller string) implementation {
 	}
 	return implementation{controller: controller, name: controller}
 }
+
+// Known is what is known of another implementation.
+type Known struct {
+	// Name is how people call it, its controllerName where nothing is known.
+	Name string
+	// Nameless says that it compares no name of a certificate unless
+	// subjectAltNames are given.
+	Nameless bool
+}
+
+// KnownAs is what is known of the implementation whose controllerName that is.
+func KnownAs(controller string) Known {
+	known := implementationOf(controller)
+	return Known{Name: known.name, Nameless: known.unnamed}
+}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
@@ -64,9 +66,13 @@ func (a *Assessor) decide(
 	case path.FaultReason == unseenReason:
 		return told(path.Fault, conditions)
 	case path.FaultReason != "" || path.Fault != "":
+		fault := path.Fault
+		if path.Policy == nil && path.FaultReason == string(gatewayv1.RouteReasonUnsupportedProtocol) {
+			fault += a.astray(port)
+		}
 		return cliv1alpha1.Verdict{
 			Result: Refused, Status: http.StatusInternalServerError,
-			Reason: untrusted.Text(path.FaultReason), Message: untrusted.Text(path.Fault),
+			Reason: untrusted.Text(path.FaultReason), Message: untrusted.Text(fault),
 		}
 	case !path.Ours:
 		return a.foreign(path, conditions)
@@ -78,7 +84,7 @@ func (a *Assessor) decide(
 	case trust == nil:
 		return cliv1alpha1.Verdict{
 			Result: Plaintext, Reason: "NoPolicy",
-			Message: "no policy targets this port: Envoy speaks plaintext to it",
+			Message: "no policy targets this port: Envoy speaks plaintext to it" + a.astray(port),
 		}
 	case len(endpoints) == 0 && a.hiddenEndpoints(port) != "":
 		return told("the endpoints could not be read: "+a.hiddenEndpoints(port), conditions)

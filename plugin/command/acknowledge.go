@@ -6,6 +6,7 @@ import (
 
 	"github.com/backendtls/backendtls/plugin/session"
 	"github.com/backendtls/backendtls/plugin/untrusted"
+	"github.com/backendtls/backendtls/plugin/view"
 )
 
 // await says what becomes of a written policy on every Gateway of ours.
@@ -14,7 +15,12 @@ func (o *Options) await(ctx context.Context, draft *session.Plan, wait time.Dura
 	defer shown.done()
 	settled, err := draft.Await(ctx, wait, func(text string) { shown.show(o.fitting(text)) })
 	shown.done()
+	onStderr := *o
+	onStderr.Out = o.ErrOut
 	for _, text := range settled {
+		if columns := onStderr.columns(); columns > 0 {
+			text = view.Wrapped(columns, text)
+		}
 		o.note("%s", text)
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -17,6 +18,8 @@ type meaning struct {
 	root any
 	// object is the one that is changed, a part of root.
 	object map[string]any
+	// odd is a key that is no text beside one that is changed, "" if there is none.
+	odd string
 }
 
 func read(text []byte, item int) (*meaning, error) {
@@ -66,6 +69,7 @@ func (m *meaning) make(path []string, value Value) bool {
 			if value == nil {
 				return false
 			}
+			m.odd = oddKey(path, holders[len(holders)-1][name])
 			inner = map[string]any{}
 			holders[len(holders)-1][name] = inner
 		}
@@ -84,8 +88,27 @@ func (m *meaning) make(path []string, value Value) bool {
 	return found
 }
 
+// oddKey is a key of a mapping on the path that is no text, as path.KEY, "" if it
+// has none.
+func oddKey(path []string, value any) string {
+	mapping, odd := value.(map[any]any)
+	if !odd {
+		return ""
+	}
+	for key := range mapping {
+		if _, text := key.(string); !text {
+			return strings.Join(path[:len(path)-1], ".") + "." + fmt.Sprint(key)
+		}
+	}
+	return ""
+}
+
 // check makes sure that a text means just that.
 func (m *meaning) check(text []byte) error {
+	if m.odd != "" {
+		return uneditable("%s is a key that YAML reads as a number, a truth value or a date, not as text; put it in quotes",
+			m.odd)
+	}
 	got, err := decode(text, m.json)
 	if err != nil {
 		return uneditable("an anchor, alias or tag stands in the way (%v)", err)

@@ -313,3 +313,18 @@ func TestWhatIsSharedIsNotChanged(t *testing.T) {
 		})
 	}
 }
+
+// TestAKeyThatIsNoTextIsNamed: an anchor is not what stands in the way.
+func TestAKeyThatIsNoTextIsNamed(t *testing.T) {
+	for _, key := range []string{"1", "true", "1.5", "~", "2026-01-01"} {
+		text := "spec:\n  options:\n    " + key + ": x\n"
+		_, err := inplace.Apply([]byte(text), whole(text), []inplace.Change{setOption("x/a", "2")})
+		if err == nil || !strings.Contains(err.Error(), "spec.options.") || !strings.Contains(err.Error(), "put it in quotes") {
+			t.Errorf("%s: %v", key, err)
+		}
+		quoted := strings.ReplaceAll(text, key, `"`+key+`"`)
+		if _, err := inplace.Apply([]byte(quoted), whole(quoted), []inplace.Change{setOption("x/a", "2")}); err != nil {
+			t.Errorf("%s in quotes: %v", key, err)
+		}
+	}
+}

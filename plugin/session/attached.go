@@ -42,10 +42,10 @@ func (s *subject) known(allowUnattached bool) error {
 			case claimed(s.world, path):
 				s.doubt(port, path)
 			case !allowUnattached:
-				return fmt.Errorf("%s is reached through %s, whose GatewayClass is not %s: "+
+				return fmt.Errorf("%s is reached through %s, whose GatewayClass%s is not %s: "+
 					"it counts as another controller's, which ignores backendtls.dev options. "+
 					"Portable: %s. --allow-unattached writes the options all the same",
-					serviceName(port), gateway(path), s.there(), s.portable)
+					serviceName(port), gateway(path), s.class(path), s.there(), s.portable)
 			}
 		}
 	}
@@ -90,6 +90,16 @@ func (s *subject) there() string {
 		return "known (" + reason + ")"
 	}
 	return "in the cluster"
+}
+
+// class is the name of the GatewayClass that a Gateway asks for, behind a blank; ""
+// where the Gateway could not be read.
+func (s *subject) class(path model.Path) string {
+	found, known := s.world.Snapshot.Gateways.Get(path.Gateway.NamespacedName())
+	if !known {
+		return ""
+	}
+	return " " + string(found.Spec.GatewayClassName)
 }
 
 // serviceName is svc/NAME.

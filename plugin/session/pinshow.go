@@ -162,6 +162,9 @@ func (p *pinDraft) advise(shown *view.Change) {
 		shown.Say("With -f %s nobody reads %s: use -f %s from now on.",
 			p.world.Source, p.plan.Written(), p.world.Directory())
 	}
+	if p.request.Form == edit.FormCA {
+		p.sayElsewhere(shown)
+	}
 	p.warnOfPlaintext(shown)
 }
 

@@ -65,7 +65,11 @@ func (p *Plan) answers500(port collect.Port, path model.Path) string {
 	if len(port.Paths) > 0 {
 		who = gateway(path)
 	}
-	return fmt.Sprintf("%s answers 500 for %s: %s (%s)", who, service(port), p.plain(path.Fault), path.FaultReason)
+	text := fmt.Sprintf("%s answers 500 for %s: %s (%s)", who, service(port), p.plain(path.Fault), path.FaultReason)
+	if path.Policy != nil && path.Policy.State == model.ModeRefused {
+		text += ". `skip-verify off` ends the mode that is refused"
+	}
+	return text
 }
 
 // allowed refuses a mode that any Gateway of ours which reaches the ports does

@@ -103,7 +103,11 @@ func (r Reference) ofPolicy(world *collect.World, namespace string) ([]collect.P
 	if len(decides) > 0 {
 		return decides, nil
 	}
-	return targeted(world, policy), &IdlePolicyError{Policy: r, Rivals: rivals(world, policy)}
+	idle := &IdlePolicyError{Policy: r, Rivals: rivals(world, policy)}
+	if ports := targeted(world, policy); len(ports) > 0 {
+		return ports, idle
+	}
+	return nil, notFound(idle.Error())
 }
 
 // IdlePolicyError is about a policy that exists and decides about no port.
@@ -122,29 +126,69 @@ func (e *IdlePolicyError) Error() string {
 func targeted(world *collect.World, policy *gatewayv1.BackendTLSPolicy) []collect.Port {
 	var ports []collect.Port
 	for _, ref := range policy.Spec.TargetRefs {
+		if !isService(ref) {
+			continue
+		}
 		ports = append(ports, world.PortsOf(gwapi.KeyOf(gwapi.KindService, policy.Namespace, string(ref.Name)))...)
 	}
 	return ports
 }
 
+// isService says whether a policy targets a Service.
+func isService(ref gatewayv1.LocalPolicyTargetReferenceWithSectionName) bool {
+	return ref.Group == "" && ref.Kind == gatewayv1.Kind(gwapi.KindService)
+}
+
 func rivals(world *collect.World, policy *gatewayv1.BackendTLSPolicy) []string {
 	var list []string
 	for _, ref := range policy.Spec.TargetRefs {
-		service := gwapi.KeyOf(gwapi.KindService, policy.Namespace, string(ref.Name))
-		ports := world.PortsOf(service)
+		if fault := Misses(world, policy, ref); fault != "" {
+			list = append(list, fault)
+			continue
+		}
 		decided := len(list)
-		for _, port := range ports {
+		for _, port := range world.PortsOf(gwapi.KeyOf(gwapi.KindService, policy.Namespace, string(ref.Name))) {
 			if port.Policy != nil {
 				list = append(list, fmt.Sprintf("svc/%s:%d is decided by btlspolicy/%s",
 					ref.Name, port.Spec.Port, port.Policy.Name))
 			}
 		}
-		switch {
-		case len(ports) == 0:
-			list = append(list, fmt.Sprintf("svc/%s does not exist", ref.Name))
-		case len(list) == decided:
-			list = append(list, fmt.Sprintf("svc/%s has no port of that name", ref.Name))
+		if len(list) == decided {
+			list = append(list, fmt.Sprintf("svc/%s has no TCP port", ref.Name))
 		}
 	}
 	return list
+}
+
+// Misses says why a targetRef of a policy means no port that there is, and what
+// would; "" if it means one, or if that could not be read.
+func Misses(
+	world *collect.World, policy *gatewayv1.BackendTLSPolicy, ref gatewayv1.LocalPolicyTargetReferenceWithSectionName,
+) string {
+	if !isService(ref) {
+		what := string(ref.Kind) + "/" + string(ref.Name)
+		if ref.Group != "" {
+			what += " of group " + string(ref.Group)
+		}
+		return fmt.Sprintf("its targetRefs name %s, which is no Service: want group \"\" and kind Service", what)
+	}
+	service := Reference{Kind: gwapi.KindService, Name: string(ref.Name)}
+	name := types.NamespacedName{Namespace: policy.Namespace, Name: service.Name}
+	if _, exists := world.Snapshot.Services.Get(name); !exists {
+		if _, hidden := world.Hidden(gwapi.KindService, policy.Namespace); hidden {
+			return ""
+		}
+		return service.absent(world, policy.Namespace).Error()
+	}
+	if ref.SectionName == nil || *ref.SectionName == "" {
+		return ""
+	}
+	ports := world.PortsOf(gwapi.KeyOf(gwapi.KindService, name.Namespace, name.Name))
+	for _, port := range ports {
+		if port.Spec.Name == string(*ref.SectionName) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("its targetRefs name the port %s of svc/%s, which has none of that name, but: %s",
+		*ref.SectionName, ref.Name, service.spelled(ports))
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
 // The width that text is wrapped at: more is hard to read, and less would leave
@@ -55,6 +57,13 @@ func (p *page) wrapped(lead string, indent int, text string) {
 		line, used, empty = line+word, used+length, false
 	}
 	p.line(line)
+}
+
+// Wrapped is a text on lines of so many columns, the further ones indented.
+func Wrapped(columns int, text string) string {
+	p := page{columns: columns}
+	p.wrapped("", 2, untrusted.Text(text))
+	return strings.TrimRight(p.text.String(), "\n")
 }
 
 // rows writes aligned columns, indented; the last one is wrapped.
