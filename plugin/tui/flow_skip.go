@@ -154,7 +154,7 @@ func (s *modeOn) update(msg tea.Msg) tea.Cmd {
 func (s *modeOn) view(width, height int) string {
 	f := s.flow
 	look := f.desk.theme
-	text := append(styled(look.alarm, f.service()+" is not fully verified:", width), "")
+	text := append(styled(look.alarm, "A mode that weakens the verification of "+f.service()+" is asked for:", width), "")
 	text = append(text, f.inForce(width)...)
 	text = append(text, "")
 	var choices []string
