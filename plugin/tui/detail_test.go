@@ -130,11 +130,32 @@ func TestOnlyTheNewestAnswersCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second.answer <- newest
-	d.until("503: the certificate is self-signed")
 	first.answer <- late
 	d.one()
-	d.shows("503: the certificate is self-signed")
+	d.shows("asking endpoints", "not probed")
+	second.answer <- newest
+	d.until("503: the certificate is self-signed")
+}
+
+func TestAnAnswerFindsItsScreenUnderAnother(t *testing.T) {
+	service := newFake(world(path("api")))
+	answer := make(chan struct{})
+	service.verify = func(
+		ctx context.Context, port cliv1alpha1.PortReference, progress session.Progress,
+	) (session.Probed, error) {
+		<-answer
+		return answers(failing("api"))(ctx, port, progress)
+	}
+	d := drive(t, service, 80, 24)
+	d.until("> api")
+	d.press("enter")
+	d.until("paths > svc/api")
+	d.press("?")
+	d.until("> help")
+	close(answer)
+	d.one()
+	d.press("esc")
+	d.until("503: the certificate is self-signed", "asked at")
 }
 
 func TestAnAnswerForAScreenThatWasLeftIsDropped(t *testing.T) {
