@@ -141,6 +141,8 @@ clean: ## Remove everything that was built or fetched
 
 # The Go build itself knows whether there is anything to do.
 $(LOCALCLUSTER): FORCE
+	@mkdir -p $(@D) 2>/dev/null && test -w $(@D) || { echo "$(CURDIR)/$(@D) cannot be written by $$(id -un):" \
+		"the local cluster needs root (sudo make cluster); make demo does not, in a clone of your own" >&2; exit 1; }
 	@test -e $@ || echo "building $@ (a minute the first time, seconds later)"
 	@cd test/localcluster && go build -trimpath -ldflags "-s -w" -o ../../$@ .
 FORCE:

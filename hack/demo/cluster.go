@@ -322,6 +322,7 @@ func (c *cluster) close(ctx context.Context) error {
 	if c.made {
 		bounded, cancel := context.WithTimeout(ctx, 2*time.Minute)
 		defer cancel()
+		c.say("\nRemoving namespace %s, which takes a moment.", demoNamespace)
 		_, err = c.run(bounded, "delete", "namespace", demoNamespace, "--wait")
 	}
 	if c.dir != "" {

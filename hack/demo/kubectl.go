@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // kubectl runs kubectl with one kubeconfig, whatever the environment names.
@@ -49,6 +50,9 @@ func (k kubectl) apply(ctx context.Context, manifest string) error {
 
 func (k kubectl) feed(ctx context.Context, stdin string, arguments ...string) (string, error) {
 	command := k.command(ctx, arguments...)
+	// Ctrl-C in the terminal is the demo's to handle: it ends ctx, except while the
+	// demo tidies up, which has to come to its end.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var stdout, stderr bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	if err := command.Run(); err != nil {
