@@ -102,7 +102,8 @@ func New(t testing.TB, objects ...*unstructured.Unstructured) *Server {
 func (s *Server) age(object *unstructured.Unstructured) {
 	served, _ := byKind(object.GroupVersionKind())
 	live := s.objects[key{served.group, served.resource, object.GetNamespace(), object.GetName()}]
-	switch generation, _, _ := unstructured.NestedFieldNoCopy(object.Object, "metadata", "generation"); typed := generation.(type) {
+	generation, _, _ := unstructured.NestedFieldNoCopy(object.Object, "metadata", "generation")
+	switch typed := generation.(type) {
 	case float64:
 		live.SetGeneration(int64(typed))
 	case int64:
@@ -186,18 +187,7 @@ func (s *Server) Requests() []Request {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	now := time.Now()
-	if s.Now != nil {
-		now = s.Now()
-	}
-	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
-	if s.Undated {
-		w.Header()["Date"] = nil
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if s.Warning != "" {
-		w.Header().Set("Warning", fmt.Sprintf("299 - %q", s.Warning))
-	}
+	s.head(w)
 	if r.URL.Path == reviews {
 		s.review(w, r)
 		return
@@ -237,6 +227,22 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 	}
 	_ = json.NewEncoder(w).Encode(object)
+}
+
+// head is what every answer begins with.
+func (s *Server) head(w http.ResponseWriter) {
+	now := time.Now()
+	if s.Now != nil {
+		now = s.Now()
+	}
+	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+	if s.Undated {
+		w.Header()["Date"] = nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if s.Warning != "" {
+		w.Header().Set("Warning", fmt.Sprintf("299 - %q", s.Warning))
+	}
 }
 
 func (s *Server) answer(r *http.Request, request Request, at key, served resource) (any, error) {

@@ -217,8 +217,8 @@ func (f *Follower) Warnings() []string {
 		return nil
 	}
 	slices.Sort(polled)
-	return []string{fmt.Sprintf("%s cannot be watched (that needs the verb watch): changes of those are noticed up to %s late",
-		strings.Join(slices.Compact(polled), ", "), f.pace.Poll)}
+	return []string{fmt.Sprintf("%s cannot be watched (that needs the verb watch): changes of those are noticed "+
+		"up to %s late", strings.Join(slices.Compact(polled), ", "), f.pace.Poll)}
 }
 
 func (f *Follower) sorted() []*feed {

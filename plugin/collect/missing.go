@@ -39,7 +39,9 @@ func (c *collector) missing() []Missing {
 		if r.fallback != "" {
 			continue
 		}
-		right := Missing{Verb: r.verb, Kind: r.resource.kind, Resource: r.resource.qualified(), Namespace: r.namespace, Name: r.name}
+		right := Missing{
+			Verb: r.verb, Kind: r.resource.kind, Resource: r.resource.qualified(), Namespace: r.namespace, Name: r.name,
+		}
 		if right.Namespace == "" && right.Name == "" && !r.resource.cluster {
 			right.Namespace = c.config.Namespace // That would do.
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,12 +28,8 @@ var textFlags = []string{"output", "watch", "selector", "probe", "no-probe", "sn
 // names nothing and no form of output, and a person is there to look at them. It
 // is decided here and nowhere else.
 func (o *Options) wantsScreens(args []string, flags *pflag.FlagSet) bool {
-	for _, name := range textFlags {
-		if flags.Changed(name) {
-			return false
-		}
-	}
-	return len(args) == 0 && printers.IsTerminal(o.In) && printers.IsTerminal(o.Out) && os.Getenv("TERM") != "dumb"
+	return len(args) == 0 && !slices.ContainsFunc(textFlags, flags.Changed) &&
+		printers.IsTerminal(o.In) && printers.IsTerminal(o.Out) && os.Getenv("TERM") != "dumb"
 }
 
 // Root is what the program does without a verb: the screens at a terminal, else

@@ -55,11 +55,11 @@ func (o *inspectOptions) follow(ctx context.Context) error {
 
 // see prints what a sight has that the last one had not.
 func (w *watching) see(sight session.Sight) error {
-	if sight.World == nil || sight.Err != nil && !w.begun {
+	failed := sight.Err != nil
+	if sight.World == nil || failed && !w.begun {
 		return sight.Err
 	}
-	w.heed(sight)
-	if sight.Err != nil {
+	if w.heed(sight); failed {
 		return nil
 	}
 	paths, err := w.paths(sight.World)

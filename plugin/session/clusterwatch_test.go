@@ -239,27 +239,9 @@ func TestAnAPIServerThatIsAwayAtFirstIsWaitedFor(t *testing.T) {
 	until(t, states, "one path", paths(1))
 }
 
-// rights are what Allow of a server says; they may change.
-type rights struct {
-	lock   sync.Mutex
-	denied func(verb, resource, namespace string) bool
-}
-
-func (r *rights) deny(denied func(verb, resource, namespace string) bool) {
-	r.lock.Lock()
-	defer r.lock.Unlock()
-	r.denied = denied
-}
-
-func (r *rights) allow(verb, resource, namespace, _ string) bool {
-	r.lock.Lock()
-	defer r.lock.Unlock()
-	return r.denied == nil || !r.denied(verb, resource, namespace)
-}
-
 func TestWhoMayReadNothingIsToldWhichRightsLack(t *testing.T) {
 	c := newCluster(t)
-	c.Allow = (&rights{denied: func(string, string, string) bool { return true }}).allow
+	c.Allow = func(string, string, string, string) bool { return false }
 	state := until(t, c.sitting().Watch(t.Context(), shop), "trouble", trouble(session.NothingVisible))
 	want := "list gateways.gateway.networking.k8s.io in namespace shop"
 	if !slices.Contains(state.Trouble.Missing, want) || !strings.Contains(state.Trouble.Next, "ClusterRole view") {
@@ -269,9 +251,9 @@ func TestWhoMayReadNothingIsToldWhichRightsLack(t *testing.T) {
 
 func TestWhatMayNotBeWatchedIsPolledAndSaidOnce(t *testing.T) {
 	c := newCluster(t)
-	c.Allow = (&rights{denied: func(verb, resource, _ string) bool {
-		return verb == "watch" && (resource == "services" || resource == "httproutes")
-	}}).allow
+	c.Allow = func(verb, resource, _, _ string) bool {
+		return verb != "watch" || resource != "services" && resource != "httproutes"
+	}
 	state := until(t, c.sitting().Watch(t.Context(), shop), "a warning", func(state session.State) bool {
 		return len(state.Paths) == 1 && len(state.Warnings) == 1 && strings.Contains(state.Warnings[0], "services")
 	})
@@ -347,10 +329,12 @@ func TestNothingIsUnderWayAfterTheEnd(t *testing.T) {
 
 func TestWhatSomebodyMayNotChangeIsNotOfferedThere(t *testing.T) {
 	c := newCluster(t)
-	c.Allow = (&rights{denied: func(verb, resource, _ string) bool {
-		return verb == "create" && resource == "backendtlspolicies"
-	}}).allow
+	c.Allow = func(verb, resource, _, _ string) bool {
+		return verb != "create" || resource != "backendtlspolicies"
+	}
 	asked := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(asked) })
+	t.Cleanup(answer) // The server waits for whom it has not answered.
 	c.Before = func(request apiservertest.Request) {
 		if request.Resource == "selfsubjectaccessreviews" {
 			<-asked
@@ -362,7 +346,7 @@ func TestWhatSomebodyMayNotChangeIsNotOfferedThere(t *testing.T) {
 	if got := sitting.Forbidden(session.ActionPin, api); got != "" {
 		t.Errorf("it is forbidden before anybody knows: %s", got)
 	}
-	close(asked)
+	answer()
 	want := "you may not create backendtlspolicies.gateway.networking.k8s.io in namespace shop"
 	until(t, states, "a state after the answer", func(session.State) bool {
 		return sitting.Forbidden(session.ActionPin, api) == want

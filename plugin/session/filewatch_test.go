@@ -18,7 +18,7 @@ import (
 var noon = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
 
 // patience is how long something may take that happens at once.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // site copies testdata/site to a directory of the test.
 func site(t *testing.T) string {
