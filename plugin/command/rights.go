@@ -10,6 +10,8 @@ const (
   list, get    services, namespaces; list endpointslices (discovery.k8s.io)
   list, get    gatewayparameters (backendtls.dev)
   get          configmaps that policies name
+  list         destinationrules (networking.istio.io), backendconfigpolicies
+               (gateway.kgateway.dev), where Istio or kgateway leads to a Service
   Secrets are never read. Whoever may list in one namespace only sees that, and
   of the others what is named there and may be got; the rest is <forbidden>.`
 	rightsToWatch = `
