@@ -32,15 +32,15 @@ func (s *applying) update(msg tea.Msg) tea.Cmd {
 		return nil
 	}
 	done, ok := msg.(finished[struct{}])
-	switch {
-	case !ok || !s.flow.work.finish(done.number):
+	if !ok || !s.flow.work.finish(done.number) {
 		return nil
-	case done.err != nil:
-		return s.flow.refuse(done.err, "out of this", s.flow.leave)
-	default:
-		s.flow.written = true
-		return s.flow.acknowledge(s.draft)
 	}
+	// Also where it failed: a part may be written, or something else is there.
+	s.flow.written = true
+	if done.err != nil {
+		return s.flow.fail(done.err)
+	}
+	return s.flow.acknowledge(s.draft)
 }
 
 func (s *applying) view(width, height int) string {

@@ -115,6 +115,18 @@ func TestWhatChangedMeanwhileStartsAgainWithWhatWasChosen(t *testing.T) {
 	}
 }
 
+func TestAChangeThatFailsSaysSo(t *testing.T) {
+	service, _ := changedOnce("commit", errors.New("only configmap/api-backendtls was written: admission refused the rest"))
+	d := flowing(t, service, 80, 24, newPin)
+	d.until("2 keys served")
+	d.press("enter")
+	d.until("Write btlspolicy/api?")
+	d.press("y")
+	d.until("THE CHANGE FAILED", "only configmap/api-backendtls was written")
+	d.press("esc")
+	d.await(func() bool { return len(d.app.stack) == 1 }, "the list")
+}
+
 func TestARefusalIsShownWholeAndLeadsBack(t *testing.T) {
 	long := "btlspolicy/api has 2 targets, and the change would hold for all of them: split it\n---\n"
 	for i := range 40 {

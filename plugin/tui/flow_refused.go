@@ -18,12 +18,21 @@ type refused struct {
 	// back is what Esc does, and where says where that leads.
 	back  func() tea.Cmd
 	where string
-	text  pane
+	// failed says that the change was begun: the error says how much of it was
+	// made.
+	failed bool
+	text   pane
 }
 
 // refuse goes to that step.
 func (f *dialog) refuse(err error, where string, back func() tea.Cmd) tea.Cmd {
 	f.step = &refused{flow: f, err: err, where: where, back: back}
+	return nil
+}
+
+// fail goes to it from a change that was begun.
+func (f *dialog) fail(err error) tea.Cmd {
+	f.step = &refused{flow: f, err: err, where: "out of this", back: f.leave, failed: true}
 	return nil
 }
 
@@ -42,12 +51,15 @@ func (s *refused) update(msg tea.Msg) tea.Cmd {
 
 func (s *refused) view(width, height int) string {
 	look := s.flow.desk.theme
-	top := []string{look.bad.Render("NOT DONE"), ""}
-	next := "r starts again from what is there now; Esc leads " + s.where + "."
-	if errors.Is(s.err, edit.ErrChanged) {
-		top[0] = look.alarm.Render("CHANGED MEANWHILE, nothing was written")
-		next = "r starts again from what is there now, with what you have chosen and typed; Esc leads " + s.where + "."
+	title, next := look.bad.Render("NOT DONE"), "r starts again from what is there now"
+	switch {
+	case errors.Is(s.err, edit.ErrChanged):
+		title, next = look.alarm.Render("CHANGED MEANWHILE"), next+", with what you have chosen and typed"
+	case s.failed:
+		title = look.bad.Render("THE CHANGE FAILED")
 	}
+	top := []string{title, ""}
+	next += "; Esc leads " + s.where + "."
 	bottom := append([]string{""}, prose(next, width)...)
 	return stacked(&s.text, top, prose(untrusted.Lines(s.err.Error()), width), bottom, width, height)
 }
