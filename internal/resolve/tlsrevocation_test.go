@@ -108,15 +108,18 @@ func TestRevocationListsThatCannotBeUsedFailClosed(t *testing.T) {
 			"the system's roots",
 			"validation: {hostname: api.example.com, wellKnownCACertificates: System}\noptions:\n" +
 				"  backendtls.dev/crl: configmap/lists\n",
-			good, report.PolicyReasonResolvedRefs, []string{"needs caCertificateRefs"},
+			good, report.PolicyReasonResolvedRefs,
+			[]string{"needs caCertificateRefs"},
 		},
 		{
 			"pins alone", withLists + "  backendtls.dev/pins-only: \"true\"\n  backendtls.dev/pins: $SPKI\n",
-			good, report.PolicyReasonResolvedRefs, []string{"which is not asked"},
+			good, report.PolicyReasonResolvedRefs,
+			[]string{"which is not asked"},
 		},
 		{
 			"two CAs, a list of one", strings.Replace(withLists, "name: ca}", "name: several}", 1), good,
-			report.PolicyReasonInvalidCRLRef, []string{`no revocation list of the CA "CN=other ca"`},
+			report.PolicyReasonInvalidCRLRef,
+			[]string{`no revocation list of the CA "CN=other ca"`},
 		},
 	} {
 		for _, spec := range []string{c.spec, c.spec + scope} {
@@ -174,11 +177,14 @@ func TestAListThatHasRunOutIsSaid(t *testing.T) {
 		{"valid", []string{crlOf(t, known.ca)}, report.PolicyReasonResolvedRefs, noon.Add(time.Hour), "nextUpdate"},
 		{"expired", []string{crlOf(t, known.ca, spent)}, report.PolicyReasonCRLExpired, time.Time{}, `"CN=ca" expired at 2026-11-21T11:00:00Z`},
 		{
-			"expired, and a newer one", []string{crlOf(t, known.ca, spent), crlOf(t, known.ca)}, report.PolicyReasonResolvedRefs,
+			"expired, and a newer one",
+			[]string{crlOf(t, known.ca, spent), crlOf(t, known.ca)},
+			report.PolicyReasonResolvedRefs,
 			noon.Add(time.Hour), "2 revocation lists",
 		},
 		{
-			"of the future", []string{crlOf(t, known.ca, func(r *pki.Revocation) {
+			"of the future",
+			[]string{crlOf(t, known.ca, func(r *pki.Revocation) {
 				r.ThisUpdate, r.NextUpdate = noon.Add(time.Minute), noon.Add(time.Hour)
 			})},
 			report.PolicyReasonCRLExpired, noon.Add(time.Minute), "is not valid before 2026-11-21T12:01:00Z",

@@ -101,7 +101,7 @@ func traffic(all []*cell) (services []*corev1.Service, routes []*gatewayv1.HTTPR
 			CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{Name: "matrix"}}},
 			Hostnames:       []gatewayv1.Hostname{gatewayv1.Hostname(c.hostname())},
 			Rules: []gatewayv1.HTTPRouteRule{{
-				BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{BackendObjectReference: backend}}},
+				BackendRefs: []gatewayv1.HTTPBackendRef{{BackendObjectReference: backend}},
 			}},
 		}})
 	}
