@@ -140,8 +140,12 @@ func (o *Options) connect(ctx context.Context) error {
 	if err == nil {
 		_ = response.Body.Close()
 	}
-	// The object is the one that the credentials' keeper looks at from now on.
-	config.ExecProvider.StdinUnavailable = true
-	config.ExecProvider.StdinUnavailableMessage = "the screens have it; begin them anew to be asked"
+	// What keeps the credentials looks at this object from now on, when it has to ask
+	// again. It is found by what the object was: whoever connects later, with the
+	// copy, is given the same keeper, and the credentials that it has.
+	asker := config.ExecProvider
+	config.ExecProvider = new(*asker)
+	asker.StdinUnavailable = true
+	asker.StdinUnavailableMessage = "the screens have it; begin them anew to be asked"
 	return nil
 }
