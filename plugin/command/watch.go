@@ -55,11 +55,10 @@ func (o *inspectOptions) follow(ctx context.Context) error {
 
 // see prints what a sight has that the last one had not.
 func (w *watching) see(sight session.Sight) error {
-	failed := sight.Err != nil
-	if sight.World == nil || failed && !w.begun {
+	if sight.World == nil || sight.Err != nil && !w.begun {
 		return sight.Err
 	}
-	if w.heed(sight); failed {
+	if w.heed(sight); w.away {
 		return nil
 	}
 	paths, err := w.paths(sight.World)
