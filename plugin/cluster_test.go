@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -345,18 +346,36 @@ func TestAGatewayIsKnownByTheStatusOfTheRoute(t *testing.T) {
 	}
 }
 
-// TestABundleAloneIsNothingThatStatusSpeaksOf: the policy stays at its
-// generation.
-func TestABundleAloneIsNothingThatStatusSpeaksOf(t *testing.T) {
+// TestABundleAloneIsAcknowledgedOnceStatusNamesIt: the policy stays at its
+// generation, so that only the digest of what was read tells the status before from
+// the one after.
+func TestABundleAloneIsAcknowledgedOnceStatusNamesIt(t *testing.T) {
 	d := newClusterDesk(t)
 	if code, _, stderr := d.cluster("pin svc/api --form leaf --via direct --yes --wait 0"); code != 0 {
 		t.Fatal(stderr)
 	}
 	d.serve(d.identity("other"), "10.1.0.1:8443", "10.1.0.2:8443")
-	d.operate("api", programmed, "default/web")
-	code, _, stderr := d.cluster("pin svc/api --form leaf --via direct --yes --replace")
-	if code != 0 || !strings.Contains(stderr, "its status does not say when the Envoys have") {
-		t.Errorf("exit code %d: %s", code, stderr)
+	read := func() string {
+		bundle := d.api.Get("configmaps", "default", "api-backendtls")
+		text, _, _ := unstructured.NestedString(bundle.Object, "data", "leaf.crt")
+		return fmt.Sprintf("read configmap/default/api-backendtls key leaf.crt (1 certificate, sha256:%x)", sha256.Sum256([]byte(text)))
+	}
+	before := read()
+	speak := func(message func() string) {
+		d.operate("api", func(generation int64) []any {
+			return append(programmed(generation), condition("ResolvedRefs", "True", "ResolvedRefs", message(), generation))
+		}, "default/web")
+	}
+	speak(func() string { return before })
+	code, _, stderr := d.cluster("pin svc/api --form leaf --via direct --yes --replace --wait 1s")
+	if code != 1 || !strings.Contains(stderr, "its operator has not read the ConfigMap since") {
+		t.Errorf("with the status before: exit code %d: %s", code, stderr)
+	}
+	d.serve(d.identity("good"), "10.1.0.1:8443", "10.1.0.2:8443")
+	speak(read)
+	code, _, stderr = d.cluster("pin svc/api --form leaf --via direct --yes --replace")
+	if code != 0 || !strings.Contains(stderr, "gateway/web: 2 of 2 Envoys acknowledged the policy") {
+		t.Errorf("with the status after: exit code %d: %s", code, stderr)
 	}
 }
 

@@ -1,9 +1,13 @@
 package edit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -97,4 +101,39 @@ func standing(gateway gwapi.Key, conditions []metav1.Condition, generation int64
 		s.Text += fmt.Sprintf("; %s: %s", degraded.Reason, degraded.Message)
 	}
 	return s
+}
+
+// Reread takes back that something is settled on a Gateway whose status does not
+// say yet that the operator has read the text of that digest (as ResolvedRefs names
+// its sources): where only a ConfigMap was changed, status speaks of the same
+// generation before and after.
+func Reread(policy *gatewayv1.BackendTLSPolicy, list []Standing, digest string) []Standing {
+	list = slices.Clone(list)
+	for i := range list {
+		for _, ancestor := range policy.Status.Ancestors {
+			if ancestor.ControllerName != gwapi.ControllerName || gatewayOf(policy, ancestor.AncestorRef) != list[i].Gateway {
+				continue
+			}
+			read := meta.FindStatusCondition(ancestor.Conditions, report.PolicyResolvedRefs)
+			if list[i].Settled && (read == nil || !strings.Contains(read.Message, digest)) {
+				list[i].Settled = false
+				list[i].Text = "its operator has not read the ConfigMap since"
+			}
+		}
+	}
+	return list
+}
+
+// BundleDigest identifies what the policy trusts of a ConfigMap of ours, in the
+// form in which status names it: the leaf certificates where it refers to them,
+// else the CA.
+func BundleDigest(policy *gatewayv1.BackendTLSPolicy, configMap *corev1.ConfigMap) string {
+	key := keyCA
+	for _, reference := range elements(policy, OptionCertificates) {
+		if object, _, _ := strings.Cut(reference, ":"); object == "configmap/"+configMap.Name {
+			key = keyLeaf
+		}
+	}
+	sum := sha256.Sum256([]byte(configMap.Data[key]))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }

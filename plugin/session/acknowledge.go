@@ -53,11 +53,6 @@ func (p *Plan) Await(ctx context.Context, wait time.Duration, waiting func(text 
 		return []string{"written to " + p.Written() + ": an operator that reads these files takes it from there"}, nil
 	}
 	expected := p.gateways()
-	if !server.policy.Changes() {
-		// Status speaks of generations of the policy, and this is the one before.
-		return []string{fmt.Sprintf("btlspolicy/%s is as it was, so its status does not say when the Envoys have what is "+
-			"now in configmap/%s.", p.policy.Name, edit.ConfigMapName(p.policy.Name))}, nil
-	}
 	if wait == 0 || len(expected) == 0 && len(edit.Reporting(p.after)) == 0 {
 		return nil, nil
 	}
@@ -91,9 +86,16 @@ func (p *Plan) Await(ctx context.Context, wait time.Duration, waiting func(text 
 func (p *Plan) follow(
 	ctx context.Context, m *onServer, expected []gwapi.Key, waiting func(text string),
 ) (standings []edit.Standing, err error) {
-	policy := p.after
+	policy, digest := p.after, ""
+	if !m.policy.Changes() && p.configMap != nil {
+		// Status speaks of generations of the policy, and this is the one before.
+		digest = edit.BundleDigest(p.after, p.configMap)
+	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		standings = edit.Standings(policy, p.after.Generation, expected)
+		if digest != "" {
+			standings = edit.Reread(policy, standings, digest)
+		}
 		if !slices.ContainsFunc(standings, func(one edit.Standing) bool { return !one.Settled }) {
 			return standings, nil
 		}
