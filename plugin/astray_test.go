@@ -54,3 +54,12 @@ func TestAPolicyThatMissesItsTargetIsSaidToDoSo(t *testing.T) {
 		})
 	}
 }
+
+// TestAPinUnderARefusedModeNamesTheVerbThatEndsIt: the pin alone does not help.
+func TestAPinUnderARefusedModeNamesTheVerbThatEndsIt(t *testing.T) {
+	b := newShop(t)
+	_, stdout, stderr := b.run("pin", "svc/skip", "--replace", "-f", "shop")
+	if !strings.Contains(strings.Join(strings.Fields(stderr), " "), "`skip-verify off` ends the mode that is refused") {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+}

@@ -125,3 +125,51 @@ func TestTheFormThatEverybodyObeys(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatOthersConfigureMayStayUnread: a right that lacks is one warning, leaves
+// the verdict to the other controller and says why; a kind that is not installed
+// is nothing; an older version is read.
+func TestWhatOthersConfigureMayStayUnread(t *testing.T) {
+	for _, test := range []struct {
+		name                  string
+		change                func(*clusterShop)
+		warns                 bool
+		api, ruled, apiReason string
+	}{
+		{
+			"forbidden", func(s *clusterShop) {
+				s.api.Allow = func(_, resource, _, _ string) bool { return resource != "destinationrules" }
+			}, true, "Foreign", "Foreign", "is not known: you may not list destinationrules.networking.istio.io",
+		},
+		{"not installed", func(s *clusterShop) { s.api.Unserved = []string{"destinationrules"} }, false, "Passes", "Passes", ""},
+		{
+			"an older version", func(s *clusterShop) {
+				s.api.Unserved, s.api.Older = []string{"destinationrules/v1"}, []string{"destinationrules/v1beta1"}
+			}, false, "Passes", "Foreign", "",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newNeighbour(t, "istio")
+			test.change(s)
+			for service, want := range map[string]string{"api": test.api, "ruled": test.ruled} {
+				const form = " -n shop --via direct -o jsonpath={.items[0].verdict.result}/{.items[0].verdict.message}"
+				_, stdout, stderr := s.command("inspect svc/" + service + form)
+				if !strings.HasPrefix(stdout, want+"/") || service == "api" && !strings.Contains(stdout, test.apiReason) {
+					t.Errorf("svc/%s: %s, want %s", service, stdout, want)
+				}
+				const warning = "warning: you may not list destinationrules.networking.istio.io: "
+				if strings.Count(stderr, "warning") != strings.Count(stderr, warning) || strings.Contains(stderr, warning) != test.warns {
+					t.Errorf("svc/%s: stderr %q", service, stderr)
+				}
+			}
+		})
+	}
+	// Where no such Gateway leads, nobody asks.
+	s := newNeighbour(t, "envoygateway")
+	s.command("inspect -A")
+	for _, request := range s.api.Requests() {
+		if request.Resource == "destinationrules" || request.Resource == "backendconfigpolicies" {
+			t.Errorf("it asks for what concerns nobody: %+v", request)
+		}
+	}
+}

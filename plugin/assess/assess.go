@@ -81,8 +81,15 @@ func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 	}
 	if who := a.other(path); who != "" {
 		a.elsewhere(port, path, who).describe(&described)
-		return described
+	} else {
+		a.ours(&described, port, path)
 	}
+	return described
+}
+
+// ours fills in what there is to say about a path of a Gateway that is ours, or of
+// which it is not known whose it is.
+func (a *Assessor) ours(described *cliv1alpha1.Path, port collect.Port, path model.Path) {
 	if path.Ours {
 		described.ListenerFault = a.listenerFault(path)
 	}
@@ -110,7 +117,6 @@ func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 		described.Policy.Unseen = untrusted.Text(path.Fault)
 		a.inForce(&described.Policy.Mode, described.Conditions)
 	}
-	return described
 }
 
 // unreached describes a port that no route leads to, as a Gateway of ours

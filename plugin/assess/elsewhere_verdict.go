@@ -122,7 +122,8 @@ const ignoreAnnotation = "istio.io/ignore-policy-attachment"
 // ignored says whether the policy is kept from the controller, whose status may
 // not have said so yet.
 func (e *elsewhere) ignored() bool {
-	return e.written != nil && e.known.name == "Istio" && strings.EqualFold(e.written.Annotations[ignoreAnnotation], "true")
+	return e.written != nil && e.known.name == "Istio" &&
+		strings.EqualFold(e.written.Annotations[ignoreAnnotation], "true")
 }
 
 // oddRoots is what wellKnownCACertificates names that the standard does not know,

@@ -80,3 +80,11 @@ func testTextFits(t *testing.T, terminal, most int) {
 		t.Errorf("a mode in force is not said:\n%s", out.String())
 	}
 }
+
+func TestATextIsWrappedToTheTerminal(t *testing.T) {
+	got := view.Wrapped(60, "gateway/web: 2 of 2 Envoys acknowledged the policy, and \x1b[31mmore of what others say of it")
+	want := "gateway/web: 2 of 2 Envoys acknowledged the policy, and\n  ^[[31mmore of what others say of it"
+	if got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
