@@ -122,11 +122,13 @@ func (a *Assessor) ours(described *cliv1alpha1.Path, port collect.Port, path mod
 // unreached describes a port that no route leads to, as a Gateway of ours
 // without any allowed mode would treat it.
 func (a *Assessor) unreached(port collect.Port) cliv1alpha1.Path {
-	described := cliv1alpha1.Path{Service: PortReference(port)}
+	described := cliv1alpha1.Path{Service: PortReference(port), Unseen: untrusted.Text(a.hiddenRoutes(port))}
 	if port.Strict.Policy != nil {
 		described.Policy = a.policy(port.Strict.Policy, port.Policy, port.Strict.Policy.Trust)
-		described.Policy.Notes = append(described.Policy.Notes,
-			"no route leads here: the policy has no status, and decides about nothing yet")
+		if described.Unseen == "" {
+			described.Policy.Notes = append(described.Policy.Notes,
+				"no route leads here: the policy has no status, and decides about nothing yet")
+		}
 	}
 	path := port.Strict
 	path.Ours = true

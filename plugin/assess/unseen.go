@@ -118,3 +118,17 @@ func (a *Assessor) hiddenEndpoints(port collect.Port) string {
 	reason, _ := a.World.Hidden(gwapi.KindEndpointSlice, port.Service.Namespace)
 	return reason
 }
+
+// hiddenRoutes says why it is not known what leads to a port that nothing seems to
+// lead to, "" where it is known that nothing does.
+func (a *Assessor) hiddenRoutes(port collect.Port) string {
+	for _, kind := range [...]gwapi.Kind{
+		gwapi.KindGateway, gwapi.KindHTTPRoute, gwapi.KindGRPCRoute, gwapi.KindTLSRoute, gwapi.KindTCPRoute,
+		gwapi.KindListenerSet,
+	} {
+		if reason, hidden := a.World.Hidden(kind, port.Service.Namespace); hidden {
+			return "what leads to it is not known: " + reason
+		}
+	}
+	return ""
+}

@@ -134,6 +134,7 @@ func (a *Assessor) verification(port collect.Port, group enforced, ignoreMode bo
 	}
 	answer.Verdict, answer.Endpoints = a.verdict(port, path, nil)
 	if len(answer.Gateways) == 0 {
+		answer.Unseen = untrusted.Text(a.hiddenRoutes(port))
 		answer.Verdict.Status = 0 // There are no clients to get it.
 	}
 	return answer

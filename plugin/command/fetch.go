@@ -29,7 +29,10 @@ func NewFetch(base Options) *cobra.Command {
 		Short: "Show the certificates that the endpoints of a Service serve now",
 		Long: `Show the certificates that the endpoints of a Service serve now: subject,
 names, issuer, dates, key, TLS version and both fingerprints, replicas grouped
-by key. Nothing is verified, and nothing but the handshake is sent.
+by key and certificate. Nothing is verified, and nothing but the handshake is
+sent. An endpoint that is no TLS server is called what it is (SMTP before TLS,
+HTTP without TLS, silent, unreachable), with the next step; one that wants a
+client certificate is named with the CAs that it takes them of.
 
 Endpoints are asked through the API server's port-forward, on the loopback of
 their pods; --via direct dials their addresses from here. A probe looks like a
@@ -37,11 +40,16 @@ failed handshake in the log of the endpoint.
 
 TARGET is svc/NAME[:PORT] or btlspolicy/NAME. With -l or -A: the ports that a
 route references or a policy targets. Eight endpoints are asked at once, each
-once. An endpoint that does not answer makes the exit code 1.
+once; only if a named one seems not to know its server name, it is asked once
+more without any. An endpoint that does not answer makes the exit code 1. Ctrl-C
+prints what was fetched until then, and makes it 130.
 
 ` + rightsToRead + rightsToAsk,
 		Example: example(base, `  # What do the endpoints serve?
   PROGRAM fetch svc/api
+
+  # Everywhere: who serves what, until when?
+  PROGRAM fetch -A
 
   # The chain as PEM
   PROGRAM fetch svc/api -o pem > chain.pem
@@ -146,7 +154,7 @@ func (o *fetchOptions) print(
 	case len(items) == 0 && (named || interrupted):
 		return nil // The error says it.
 	case len(items) == 0:
-		o.nothing("endpoints", o.choose)
+		o.nothing("endpoints", o.choose, world)
 		return nil
 	case format == view.PEM:
 		return view.PEMs(o.Out, items)

@@ -71,6 +71,10 @@ the objects as they are now follows where it differs.
   # What becomes of it while a certificate is rotated?
   PROGRAM inspect svc/api -w
 
+  # Every Service that routes lead to, one after the other; each line of -o name
+  # is the rest of a command, with -A its namespace too
+  PROGRAM inspect -A -o name | xargs -L1 PROGRAM verify
+
   # Where is verification off?
   PROGRAM inspect -A -o jsonpath='{.items[?(@.policy.mode.state=="Active")].service.name}'`),
 		ValidArgsFunction: o.completeObjects,
@@ -224,7 +228,7 @@ func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path, i
 		})
 	}
 	if len(paths) == 0 {
-		o.nothing("paths", o.choose)
+		o.nothing("paths", o.choose, world)
 		return nil
 	}
 	wide := o.output.Format == view.Wide
@@ -241,8 +245,11 @@ func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path, i
 }
 
 // nothing says on stderr that there is nothing to print, as kubectl does.
-func (o *Options) nothing(what string, chosen SelectFlags) {
+func (o *Options) nothing(what string, chosen SelectFlags, world *collect.World) {
 	text := "No " + what + " found"
+	if len(world.Snapshot.Unseen) > 0 {
+		text = "No " + what + " that you may see found"
+	}
 	if !chosen.AllNamespaces {
 		text += " in namespace " + o.Namespace()
 	}

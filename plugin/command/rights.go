@@ -1,17 +1,17 @@
 package command
 
-// RightsToRead, rightsToWatch and rightsToAsk are what reading, following what was
-// read, and asking endpoints, needs in a cluster, as a table for the help.
+// What verbs need in a cluster, for their help: a line for each right, the verbs
+// of the API, then the resources and their API group. Each verb is tested in a
+// cluster under a role with exactly that.
 const (
 	rightsToRead = `Rights in a cluster (RBAC), as far as you want to see something of:
   list, get    gateways, gatewayclasses, httproutes, grpcroutes, tlsroutes,
                tcproutes, listenersets, referencegrants, backendtlspolicies
                (gateway.networking.k8s.io)
-  list, get    services, namespaces; list endpointslices (discovery.k8s.io)
+  list, get    services, namespaces
+  list         endpointslices (discovery.k8s.io)
   list, get    gatewayparameters (backendtls.dev)
-  get          configmaps that policies name
-  list         destinationrules (networking.istio.io), backendconfigpolicies
-               (gateway.kgateway.dev), where Istio or kgateway leads to a Service
+  get          configmaps, those that policies name
   Secrets are never read. Whoever may list in one namespace only sees that, and
   of the others what is named there and may be got; the rest is <forbidden>.`
 	rightsToWatch = `
@@ -21,13 +21,15 @@ const (
   get, create  pods/portforward, unless --via direct`
 )
 
-// These say what a writing verb needs in a cluster beside what reading and
-// asking endpoints needs, by verb of the API and resource. The API server
-// refuses whatever of it is missing in its dry run, before anything is asked.
+// What a writing verb needs beside what reading and asking endpoints needs. The
+// API server refuses whatever of it is missing in its dry run, before anything is
+// asked.
 const (
-	rightsToChange = "get and patch backendtlspolicies.gateway.networking.k8s.io"
-	rightsToCreate = rightsToChange + ",\n  and create where the Service has no policy"
-	rightsToBundle = "--form leaf and ca also get, create and patch configmaps"
+	rightsToChange = "get, patch   backendtlspolicies (gateway.networking.k8s.io)"
+	rightsToCreate = rightsToChange + `
+  create       backendtlspolicies (gateway.networking.k8s.io), where the
+               Service has none`
+	rightsToBundle = `get, create, patch  configmaps, for --form leaf and ca`
 )
 
 // inClusters is what is the same for every writing verb.

@@ -187,7 +187,7 @@ func (w *watching) print(sight session.Sight, paths []cliv1alpha1.Path, first bo
 	case view.IsDocument(format):
 		return w.document(sight, paths, first)
 	case len(paths) == 0:
-		w.o.nothing("paths", w.o.choose)
+		w.o.nothing("paths", w.o.choose, sight.World)
 		return nil
 	case format == view.Name:
 		return w.o.printNames(len(paths), func(i int) cliv1alpha1.PortReference { return paths[i].Service }, w.o.choose)

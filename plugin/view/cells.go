@@ -19,12 +19,18 @@ type Cells struct {
 // None stands for nothing in a table, as in kubectl.
 const None = none
 
+// unseenCell stands for what could not be read.
+const unseenCell = "<forbidden>"
+
 // CellsOf are those of a path at a time.
 func CellsOf(path cliv1alpha1.Path, now time.Time) Cells {
 	mode, remaining := modeCells(path.Policy)
+	gateway, route := qualified(path.Gateway, path.Service.Namespace), qualified(path.Route, path.Service.Namespace)
+	if path.Unseen != "" {
+		gateway, route = unseenCell, unseenCell
+	}
 	return Cells{
-		Service: service(path.Service), Gateway: qualified(path.Gateway, path.Service.Namespace),
-		Route: qualified(path.Route, path.Service.Namespace), Policy: policyCell(path.Policy),
+		Service: service(path.Service), Gateway: gateway, Route: route, Policy: policyCell(path.Policy),
 		Mode: mode, Left: remaining,
 		Verdict: verified(path, now), Expires: orNone(firstExpiry(path.Endpoints, now)),
 	}

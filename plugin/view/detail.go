@@ -67,7 +67,10 @@ func (d Detail) verdicts(p *page, paths []cliv1alpha1.Path) {
 		seen[key] = true
 		p.blank()
 		verdict(p, d.Style, path.Verdict)
-		if path.Gateway == nil {
+		switch {
+		case path.Unseen != "":
+			p.wrapped("  "+unseenCell+": ", 4, path.Unseen)
+		case path.Gateway == nil:
 			p.line("  no route leads to this port: no request reaches it")
 		}
 		d.degraded(p, path.Policy)

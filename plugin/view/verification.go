@@ -32,10 +32,17 @@ func VerificationList(w io.Writer, items []cliv1alpha1.Verification, wide, withN
 		rows[i] = row{namespace: item.Service.Namespace, cells: []any{
 			service(item.Service), policyCell(item.Policy), mode, resultCell(item.Verdict.Result, item.Verdict.Reason),
 			fmt.Sprint(len(item.Endpoints)), orNone(item.Verdict.Reason),
-			trust(item.Policy), orNone(gateways(item)), orNone(item.Verdict.Message),
+			trust(item.Policy), gatewaysCell(item), orNone(item.Verdict.Message),
 		}}
 	}
 	return printList(w, columns, rows, wide, withNamespace)
+}
+
+func gatewaysCell(item cliv1alpha1.Verification) string {
+	if item.Unseen != "" {
+		return unseenCell
+	}
+	return orNone(gateways(item))
 }
 
 func gateways(item cliv1alpha1.Verification) string {
@@ -69,6 +76,8 @@ func (v Verified) Print(w io.Writer, item cliv1alpha1.Verification) error {
 		subject += ", on " + list
 	} else if list != "" {
 		subject += " on " + list
+	} else if item.Unseen != "" {
+		subject += " on " + unseenCell + ": " + item.Unseen
 	} else {
 		subject += ", which no route of ours leads to"
 	}

@@ -40,7 +40,7 @@ func word(result string) string {
 	case assess.Foreign:
 		return "other controller"
 	case assess.Unseen:
-		return "<forbidden>"
+		return unseenCell
 	case assess.Unjudged:
 		return "not judged"
 	default:
@@ -66,7 +66,7 @@ func verdictCell(verdict cliv1alpha1.Verdict) string {
 // resultCell is a result in words; one that nobody may ask for says that.
 func resultCell(result, reason string) string {
 	if result == assess.NotProbed && reason == string(model.FaultForbidden) {
-		return "<forbidden>"
+		return unseenCell
 	}
 	return word(result)
 }
@@ -103,7 +103,7 @@ func trust(policy *cliv1alpha1.Policy) string {
 	case policy == nil:
 		return "plaintext"
 	case policy.Unseen != "":
-		return "<forbidden>"
+		return unseenCell
 	case policy.Trust == nil:
 		return "refused"
 	}

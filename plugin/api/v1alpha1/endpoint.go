@@ -107,6 +107,8 @@ type Verification struct {
 	Service PortReference `json:"service"`
 	// Gateways enforce this trust; absent where no route leads to the port.
 	Gateways []ObjectReference `json:"gateways,omitempty"`
+	// Unseen says what could not be read and keeps Gateways from being known.
+	Unseen string `json:"unseen,omitempty"`
 	// Controller is the controllerName of those Gateways where it is another one's.
 	Controller string `json:"controller,omitempty"`
 	// Policy is what decides; absent where no policy targets the port.

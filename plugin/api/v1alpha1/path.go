@@ -21,6 +21,9 @@ type Path struct {
 	Ours bool `json:"ours"`
 	// Route is the route.
 	Route *ObjectReference `json:"route,omitempty"`
+	// Unseen says what could not be read and keeps Gateway and Route from being
+	// known, where they are absent.
+	Unseen string `json:"unseen,omitempty"`
 	// Rule is the index of the rule in the route, from 0.
 	Rule int `json:"rule"`
 	// Hostnames are what requests ask for; absent for every hostname.
