@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
@@ -57,6 +58,9 @@ func Report(ctx context.Context, err error, errOut io.Writer) int {
 		text := "interrupted"
 		if interrupted, counted := errors.AsType[*InterruptedError](err); counted {
 			text = interrupted.Error()
+		}
+		if errors.Is(err, edit.ErrWritten) {
+			text += ": " + strings.TrimSpace(untrusted.Lines(err.Error()))
 		}
 		fmt.Fprintf(errOut, "error: %s\n", text)
 		return Interrupted

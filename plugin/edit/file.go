@@ -23,6 +23,7 @@ type File struct {
 // Write puts After in place of Before in every file, or leaves all of them as
 // they are: it refuses before the first is replaced if one cannot be written or
 // is not as it was when the change was shown. Nobody ever reads half of a file.
+// Where that fails behind the first, the error is an ErrWritten.
 func Write(files []File) error {
 	var staged []*staging
 	defer func() {
@@ -50,7 +51,7 @@ func Write(files []File) error {
 		case err != nil && i == 0:
 			return nothingWritten(err)
 		case err != nil:
-			return fmt.Errorf("only %s was written: %w", staged[i-1].file.Path, err)
+			return Written(fmt.Errorf("only %s was written: %w", staged[i-1].file.Path, err))
 		}
 	}
 	return nil

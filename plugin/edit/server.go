@@ -55,9 +55,14 @@ func (s Server) DryRun(ctx context.Context, p Patch) (*unstructured.Unstructured
 	return s.persist(ctx, p, true)
 }
 
-// Write makes the change and returns the object as it is stored.
+// Write makes the change and returns the object as it is stored. Where nobody
+// knows whether it was made, the error is an ErrWritten.
 func (s Server) Write(ctx context.Context, p Patch) (*unstructured.Unstructured, error) {
-	return s.persist(ctx, p, false)
+	stored, err := s.persist(ctx, p, false)
+	if err != nil && !refused(err) {
+		err = Written(fmt.Errorf("whether %s is written is not known, because the API server did not say: %w", p, err))
+	}
+	return stored, err
 }
 
 // persist sends the patch. An operator writes status whenever something

@@ -201,21 +201,23 @@ func (m *onServer) write(ctx context.Context, p *Plan) error {
 	if m.policy.Changes() {
 		stored, err := m.server.Write(ctx, m.policy)
 		switch {
+		case err != nil && before != "" && errors.Is(err, edit.ErrWritten):
+			return fmt.Errorf("%s was written; %w", before, explain(err))
 		case err != nil && before != "":
-			return fmt.Errorf("only %s was written: %w", before, explain(err))
+			return edit.Written(fmt.Errorf("only %s was written: %w", before, explain(err)))
 		case err != nil:
 			return nothingWritten(err)
 		}
 		m.result = stored
 		p.after = &gatewayv1.BackendTLSPolicy{}
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(stored.Object, p.after); err != nil {
-			return fmt.Errorf("%s was written: %w", m.policy, err)
+			return edit.Written(fmt.Errorf("%s was written: %w", m.policy, err))
 		}
 	}
 	if m.trim != nil {
 		if _, err := m.server.Write(ctx, *m.trim); err != nil {
-			return fmt.Errorf("%s was written, but what it does not refer to any more is still in %s: %w",
-				m.policy, m.trim, explain(err))
+			return edit.Written(fmt.Errorf("%s was written, but what it does not refer to any more is still in %s: %w",
+				m.policy, m.trim, explain(err)))
 		}
 	}
 	return nil
@@ -223,8 +225,13 @@ func (m *onServer) write(ctx context.Context, p *Plan) error {
 
 func (m *onServer) text(*Plan, gwapi.Key) string { return "" }
 
-// nothingWritten is an error before anything was written.
-func nothingWritten(err error) error { return fmt.Errorf("nothing was written: %w", explain(err)) }
+// nothingWritten is an error before anything was written, unless nobody knows that.
+func nothingWritten(err error) error {
+	if errors.Is(err, edit.ErrWritten) {
+		return explain(err)
+	}
+	return fmt.Errorf("nothing was written: %w", explain(err))
+}
 
 // explain adds to a refusal for lack of rights how to look them up. The API
 // server names verb and resource; admission refuses in words of its own.
