@@ -110,6 +110,7 @@ var explanations = map[key.Help]string{
 	keyCopy.Help():     "copy the YAML of the policy to the clipboard of the terminal (OSC 52)",
 	keyFilter.Help():   "filter: only paths that have every word that is typed",
 	keyScope.Help():    "choose a namespace",
-	keyAll.Help():      "all namespaces, or the one of before",
+	keyAll.Help():      "all namespaces",
+	keyOne.Help():      "one namespace again",
 	keyWarnings.Help(): "what is wrong with the files, or could not be read",
 }

@@ -149,7 +149,7 @@ func (l *list) key(msg tea.KeyPressMsg) tea.Cmd {
 		l.filter.set("")
 		l.choose()
 	case pressed(msg, keyFilter):
-		l.typing = true
+		l.typing = len(l.all) > 0
 	case pressed(msg, keyScope):
 		return tell(push{newPicker(l.desk)})
 	case pressed(msg, keyAll):
@@ -232,7 +232,15 @@ func (l *list) keys() []key.Binding {
 		keys = append(keys, l.desk.offered(l.shown[l.cursor].Service)...)
 		keys = append(keys, keyFetch, keyVerify, keyCopy)
 	}
-	keys = append(keys, keyFilter, keyScope, keyAll)
+	if len(l.all) > 0 {
+		keys = append(keys, keyFilter)
+	}
+	keys = append(keys, keyScope)
+	if l.desk.scope.All {
+		keys = append(keys, keyOne)
+	} else {
+		keys = append(keys, keyAll)
+	}
 	if l.desk.warned() {
 		keys = append(keys, keyWarnings)
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
@@ -22,7 +23,11 @@ const everyNamespace = "all namespaces"
 const longestNamespace = 63
 
 func newPicker(d *desk) *picker {
-	return &picker{desk: d, input: newEntry(longestNamespace)}
+	p := &picker{desk: d, input: newEntry(longestNamespace)}
+	if !d.scope.All {
+		p.cursor = max(0, slices.Index(p.choices(), d.scope.Namespace))
+	}
+	return p
 }
 
 // Init does nothing.
