@@ -67,6 +67,7 @@ func describeTrust(trust *model.Trust, object *gatewayv1.BackendTLSPolicy) *cliv
 		SNI:        untrusted.Text(trust.SNI),
 		Anchors:    len(trust.Anchors),
 		IgnoreTime: trust.IgnoreTime,
+		Digest:     trust.Digest(),
 	}
 	if len(trust.Anchors) > 0 {
 		described.Authorities = authorities(object)

@@ -25,6 +25,8 @@ type app struct {
 	unwatch       context.CancelFunc
 	watching      int
 	ticking       bool
+	// torn is what was being written when the person left.
+	torn string
 }
 
 // level is a screen of the stack, and its number.
@@ -71,7 +73,7 @@ func (a *app) take(msg tea.Msg) tea.Cmd {
 	case tea.KeyPressMsg:
 		return a.key(msg)
 	case tea.PasteMsg:
-		if top := len(a.stack) - 1; top >= 0 && a.stack[top].screen.Typing() {
+		if top := len(a.stack) - 1; top >= 0 && a.stack[top].screen.Typing() && !a.tooSmall() {
 			return a.give(top, msg)
 		}
 		return nil
@@ -96,8 +98,16 @@ func (a *app) key(msg tea.KeyPressMsg) tea.Cmd {
 	a.said = nil
 	top := len(a.stack) - 1
 	switch {
-	case top < 0 || pressed(msg, keyInterrupt):
+	case top < 0:
 		return a.leave()
+	case pressed(msg, keyInterrupt):
+		if w, ok := a.stack[top].screen.(writer); ok && w.Hold() {
+			return nil
+		}
+		return a.leave()
+	case a.tooSmall() && (a.stack[top].screen.Typing() || !pressed(msg, keyQuit)):
+		a.said = said
+		return nil
 	case a.stack[top].screen.Typing():
 		return a.give(top, msg)
 	case pressed(msg, keyQuit):
@@ -180,6 +190,7 @@ func (a *app) pop(i int, tell tea.Msg) tea.Cmd {
 
 // leave ends everything that is under way, and the program.
 func (a *app) leave() tea.Cmd {
+	a.torn = a.writing()
 	for _, level := range slices.Backward(a.stack) {
 		level.screen.Leave()
 	}
@@ -187,6 +198,16 @@ func (a *app) leave() tea.Cmd {
 	a.unwatch()
 	a.quit()
 	return tea.Quit
+}
+
+// writing is what is being written, or was when the person left; "" for nothing.
+func (a *app) writing() string {
+	for _, level := range a.stack {
+		if w, ok := level.screen.(writer); ok && w.Writing() != "" {
+			return w.Writing()
+		}
+	}
+	return a.torn
 }
 
 // watched is a state of the watch of that number; more brings the next one.

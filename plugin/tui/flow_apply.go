@@ -16,6 +16,8 @@ type applying struct {
 	flow    *dialog
 	draft   session.Draft
 	escaped bool
+	// held says that it was interrupted once.
+	held bool
 }
 
 // apply makes the change.
@@ -45,7 +47,12 @@ func (s *applying) update(msg tea.Msg) tea.Cmd {
 
 func (s *applying) view(width, height int) string {
 	lines := styled(s.flow.desk.theme.title, "Writing btlspolicy/"+untrusted.Text(s.draft.Policy()), width)
-	if s.escaped {
+	switch {
+	case s.held:
+		lines = append(lines, "")
+		lines = append(lines, prose("It is being written already. Ctrl-C again quits without the outcome: "+
+			"nobody knows then whether it is written.", width)...)
+	case s.escaped:
 		lines = append(lines, "")
 		lines = append(lines,
 			prose("It is being written already, and Esc does not take it back. Wait for the outcome.", width)...)

@@ -383,6 +383,9 @@ func TestQuittingEndsWhatIsUnderWay(t *testing.T) {
 			}
 			under.await(d)
 			d.press(key)
+			if name == "commit" {
+				d.press(key) // The first one waits for the outcome.
+			}
 			<-under.ended
 			d.await(func() bool { return d.quit }, "the end")
 		})

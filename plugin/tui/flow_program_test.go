@@ -260,8 +260,18 @@ func TestARealProgramEndsInTheMiddleOfACall(t *testing.T) {
 			}
 			<-under.begun
 			p.types(typed)
-			p.ends()
+			if name == "fetch" {
+				p.ends()
+				<-under.ended
+				return
+			}
+			p.until("Ctrl-C again quits without the outcome")
+			p.types(typed)
 			<-under.ended
+			p.ends()
+			if shown, ok := p.model.Model.(*app); !ok || shown.writing() != "btlspolicy/api" {
+				t.Errorf("the program does not know what was being written: %+v", shown)
+			}
 		})
 	}
 }

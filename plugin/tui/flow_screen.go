@@ -10,6 +10,7 @@ import (
 
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/session"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
 // dialog is the screen of one change of one port, from the first question to the
@@ -75,6 +76,24 @@ func (f *dialog) Typing() bool { return f.step.typing() }
 
 // Leave ends what is under way.
 func (f *dialog) Leave() { f.end() }
+
+// Writing is the policy that is being written.
+func (f *dialog) Writing() string {
+	if s, ok := f.step.(*applying); ok {
+		return "btlspolicy/" + untrusted.Text(s.draft.Policy())
+	}
+	return ""
+}
+
+// Hold says, once, that the outcome is waited for.
+func (f *dialog) Hold() bool {
+	s, ok := f.step.(*applying)
+	if !ok || s.held {
+		return false
+	}
+	s.held = true
+	return true
+}
 
 // leave goes back to the screen below.
 func (f *dialog) leave() tea.Cmd {

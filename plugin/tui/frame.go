@@ -27,8 +27,11 @@ func (a *app) frame() []string {
 	if banner := a.desk.banner(a.width); banner != "" {
 		lines = append(lines, banner)
 	}
-	if a.width < narrowest || a.height < lowest {
+	if a.tooSmall() {
 		small := fmt.Sprintf("at least %dx%d are needed; q quits", narrowest, lowest)
+		if a.top().Typing() {
+			small = fmt.Sprintf("at least %dx%d are needed; ctrl+c quits", narrowest, lowest)
+		}
 		return a.trimmed(cut(append(lines, prose(small, a.width)...), a.height))
 	}
 	if a.height >= roomy {
@@ -43,6 +46,10 @@ func (a *app) frame() []string {
 	}
 	return a.trimmed(append(append(lines, said...), a.footer()))
 }
+
+// tooSmall says that the screen on top is not shown: then no key is for it
+// either, because nobody can see what it would answer.
+func (a *app) tooSmall() bool { return a.width < narrowest || a.height < lowest }
 
 // trimmed cuts every line to the width.
 func (a *app) trimmed(lines []string) []string {
@@ -93,7 +100,8 @@ func (d *desk) about() string {
 		parts = append(parts, "read-only")
 	}
 	if d.known && d.state.Trouble.Kind == session.Unreachable && len(d.state.Paths) > 0 {
-		age := duration.HumanDuration(d.now().Sub(d.state.At))
+		// At is by the clock that modes are judged by, not by this machine's.
+		age := duration.HumanDuration(max(0, d.clock.Sub(d.state.At)))
 		parts = append([]string{"NO ANSWER, data is " + age + " old"}, parts...)
 	}
 	return strings.Join(parts, ", ")

@@ -26,7 +26,6 @@ type mode struct {
 // modes are those in force on paths, the worst and the longest first.
 func (d *desk) modes(paths []cliv1alpha1.Path) []mode {
 	var list []mode
-	seen := map[string]bool{}
 	for _, path := range paths {
 		if path.Policy == nil || path.Policy.Mode.State != "Active" {
 			continue
@@ -36,15 +35,19 @@ func (d *desk) modes(paths []cliv1alpha1.Path) []mode {
 		if path.Policy.Mode.Until != nil {
 			m.until = path.Policy.Mode.Until.Time
 		}
-		if key := m.label + m.service; !seen[key] {
-			seen[key] = true
-			list = append(list, m)
-		}
+		list = append(list, m)
 	}
 	slices.SortStableFunc(list, func(a, b mode) int {
 		return cmp.Or(cmp.Compare(a.weight, b.weight), b.end().Compare(a.end()), cmp.Compare(a.service, b.service))
 	})
-	return list
+	// Of the ports of a Service the one counts whose mode lasts longest.
+	kept := list[:0]
+	for _, m := range list {
+		if !slices.ContainsFunc(kept, func(k mode) bool { return k.label == m.label && k.service == m.service }) {
+			kept = append(kept, m)
+		}
+	}
+	return kept
 }
 
 // weakness is what a mode does not verify, and how bad that is.

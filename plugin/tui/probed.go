@@ -67,6 +67,7 @@ func (d *desk) outdated(port cliv1alpha1.PortReference) bool {
 func basis(path cliv1alpha1.Path) string {
 	type input struct {
 		Policy    *cliv1alpha1.Policy
+		Trust     string
 		Fault     string
 		Addresses []string
 	}
@@ -76,6 +77,9 @@ func basis(path cliv1alpha1.Path) string {
 		policy.Mode.SecondsLeft, policy.Notes = nil, nil
 		policy.Mode.Since, policy.Mode.Until = utc(policy.Mode.Since), utc(policy.Mode.Until)
 		in.Policy = &policy
+		if policy.Trust != nil {
+			in.Trust = policy.Trust.Digest
+		}
 	}
 	for _, endpoint := range path.Endpoints {
 		in.Addresses = append(in.Addresses, endpoint.Address+" "+endpoint.Pod)

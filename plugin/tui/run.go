@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 
+	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/session"
 )
 
@@ -43,11 +44,15 @@ func Run(ctx context.Context, config Config) error { return start(ctx, config) }
 func start(ctx context.Context, config Config, further ...tea.ProgramOption) error {
 	working, end := context.WithCancel(ctx)
 	defer end()
-	program := tea.NewProgram(newApp(working, end, config), append(options(config), further...)...)
+	shown := newApp(working, end, config)
+	program := tea.NewProgram(shown, append(options(config), further...)...)
 	// With bubbletea's own context it would be killed, and a reader of the terminal
 	// left behind: this way it ends as it does by q.
 	defer context.AfterFunc(ctx, program.Quit)()
 	_, err := program.Run()
+	if what := shown.writing(); what != "" {
+		return edit.Written(fmt.Errorf("%s was being written when this was ended: whether it is written is not known", what))
+	}
 	switch {
 	case err == nil:
 		return context.Cause(ctx)

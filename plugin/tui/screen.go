@@ -42,3 +42,12 @@ type busy interface {
 	// Busy is how far it has come: "asked 3 of 8 endpoints"; "" for nothing.
 	Busy() string
 }
+
+// writer is a screen that writes.
+type writer interface {
+	// Writing is what is being written at this moment, "" for nothing.
+	Writing() string
+	// Hold keeps a first interruption from leaving it undecided whether that is
+	// written, and says whether it did; a second one is not held.
+	Hold() bool
+}

@@ -94,6 +94,10 @@ type Trust struct {
 	Names []string `json:"names,omitempty"`
 	// Pins are the fingerprints of which the certificate must match one.
 	Pins []string `json:"pins,omitempty"`
+	// Digest identifies all of it, the certificates of Authorities and what is not
+	// told here included: equal digests accept the same. It is for comparisons
+	// within the program, and never printed.
+	Digest string `json:"-"`
 }
 
 // Verdict is the short answer.

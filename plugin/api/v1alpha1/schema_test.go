@@ -77,6 +77,9 @@ func (w *schemaWriter) object(kind reflect.Type) map[string]any {
 			continue
 		}
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		if name == "" {
 			w.t.Fatalf("%s.%s has no json tag", kind, field.Name)
 		}
