@@ -129,11 +129,11 @@ install-yaml: ## Render manifests/ into .build/install.yaml, which needs nothing
 test-release: $(ARCHIVES)/checksums.txt ## Prove the plugin's archives for all platforms, built here or in ARCHIVES=DIR
 	@ARCHIVES="$(abspath $(ARCHIVES))" go run ./hack/gotest -count=1 -timeout 30m ./test/release/archives
 
-figures: build image cluster ## Measure the operator in the local cluster, idle and with 1,000 policies; needs root
-	@go test -run '^$$' -bench OperatorInACluster -benchtime 1x -timeout 20m ./test/cluster
+figures: build image cluster ## Measure operator (idle, 1,000 policies) and plugin in the local cluster; needs root
+	@go test -run '^$$' -bench 'OperatorInACluster|StartOfThePlugin' -benchtime 1x -timeout 20m ./test/cluster
 
 bench: ## Run the benchmarks
-	@go test -run '^$$' -bench . -benchmem ./internal/... ./operator/... $$(go list ./test/... | grep -v /test/cluster)
+	@go test -run '^$$' -bench . -benchmem ./internal/... ./operator/... ./plugin/... $$(go list ./test/... | grep -v /test/cluster)
 
 clean: ## Remove everything that was built or fetched
 	@if [ -d .build ]; then chmod -R u+w .build; fi
