@@ -10,6 +10,7 @@ import (
 
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/session"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
 // app is the root: it has the stack of screens, what is around them, and the
@@ -38,7 +39,9 @@ type level struct {
 func newApp(ctx context.Context, quit context.CancelFunc, config Config) *app {
 	d := &desk{
 		ctx: ctx, service: config.Service, theme: newTheme(false, config.Color), program: config.Program,
-		source: config.Source, readOnly: config.ReadOnly, now: config.Now, scope: config.Scope,
+		source: untrusted.Text(config.Source), readOnly: config.ReadOnly, scope: config.Scope,
+		// A machine that slept has no steady clock: only the one on the wall goes on.
+		now:  func() time.Time { return config.Now().Round(0) },
 		home: config.Scope.Namespace, asked: map[cliv1alpha1.PortReference]probed{}, answers: map[question]string{},
 	}
 	d.advance()
@@ -128,7 +131,7 @@ func (a *app) key(msg tea.KeyPressMsg) tea.Cmd {
 func texts(said []say) string {
 	list := make([]string, len(said))
 	for i, each := range said {
-		list[i] = each.text
+		list[i] = untrusted.Lines(each.text)
 	}
 	return strings.Join(list, "\n\n")
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/backendtls/backendtls/plugin/session"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
 // The smallest terminal that is of use.
@@ -87,7 +88,7 @@ func (a *app) header() string {
 
 // about is what is read, and how it stands.
 func (d *desk) about() string {
-	scope := "namespace " + d.scope.Namespace
+	scope := "namespace " + untrusted.Text(d.scope.Namespace)
 	if d.scope.All {
 		scope = "all namespaces"
 	}
@@ -116,7 +117,7 @@ func (a *app) messages() []string {
 		if said.bad {
 			style = a.desk.theme.bad
 		}
-		for _, line := range prose(said.text, a.width-2) {
+		for _, line := range prose(untrusted.Lines(said.text), a.width-2) {
 			lines = append(lines, " "+style.Render(line))
 		}
 	}

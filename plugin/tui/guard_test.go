@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/session"
 )
@@ -143,4 +145,31 @@ func TestAVerdictIsNotKeptWhenACAIsExchangedForAnother(t *testing.T) {
 	d.until("The endpoints were asked at", "passes: ")
 	service.states <- world(after)
 	d.until("what decides has changed since")
+}
+
+func TestStrangersSayNothingToTheTerminal(t *testing.T) {
+	const evil = "bad\x1b[8mhidden\x1b]52;c;eA==\x07\u202e"
+	service := newFake()
+	service.verify = func(context.Context, cliv1alpha1.PortReference, session.Progress) (session.Probed, error) {
+		return session.Probed{}, errors.New(evil)
+	}
+	d := drive(t, service, 120, 24, func(c *Config) { c.Scope.Namespace, c.Source = evil, "context "+evil })
+	tame := func() {
+		t.Helper()
+		shown := d.app.View().Content
+		for _, code := range []string{"\x1b[8m", "\x1b]", "\x07", "\u202e"} {
+			if strings.Contains(shown, code) {
+				t.Errorf("%q is in %q", code, shown)
+			}
+		}
+	}
+	tame()
+	service.states <- world(failing("api"))
+	d.until("api:443")
+	d.press("enter")
+	d.until("verify svc/")
+	tame()
+	d.press("e")
+	d.until("message")
+	tame()
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/backendtls/backendtls/plugin/session"
+	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
 // trouble is what is shown instead of paths while there are none to be shown: a
@@ -11,7 +12,7 @@ import (
 // or if nothing is the matter.
 func (d *desk) trouble() string {
 	if !d.known {
-		where := "namespace " + d.scope.Namespace
+		where := "namespace " + untrusted.Text(d.scope.Namespace)
 		if d.scope.All {
 			where = "all namespaces"
 		}
