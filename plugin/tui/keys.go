@@ -22,7 +22,7 @@ var (
 	keyFilter    = bind("/", "filter", "/")
 	keyScope     = bind("n", "namespace", "n")
 	keyAll       = bind("a", "all namespaces", "a")
-	keyOne      = bind("a", "one namespace", "a")
+	keyOne       = bind("a", "one namespace", "a")
 	keyFetch     = bind("f", "fetch", "f")
 	keyVerify    = bind("v", "verify", "v")
 	keyPin       = bind("p", "pin", "p")
