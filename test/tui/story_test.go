@@ -121,7 +121,7 @@ func (s *story) countdown() {
 func (s *story) strict() {
 	s.t.Helper()
 	s.press("s")
-	s.snapshot("skip-verify-off", s.until(screens, "svc/api:443 is not fully verified", "End that now"))
+	s.snapshot("skip-verify-off", s.until(screens, "InsecureSkipVerification, active on gateway/web", "End that now"))
 	s.press("Enter")
 	s.until(screens, "- backendtls.dev/mode", "y writes it")
 	s.press("y")
