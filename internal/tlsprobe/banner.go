@@ -56,23 +56,32 @@ type greeting struct {
 	fault    model.Fault
 }
 
-// greetings are tried in order.
+// greetings are tried in order. Those of SMTP and FTP have the same codes: see
+// mailOrFiles.
 var greetings = [...]greeting{
-	// Protocols that start TLS only after words in plaintext.
-	{"220 ", "", model.FaultStartTLS}, {"220-", "", model.FaultStartTLS}, // SMTP or FTP: see spoken
-	{"421 ", "", model.FaultStartTLS}, {"554 ", "SMTP", model.FaultStartTLS}, // RFC 5321, RFC 959
-	{"* OK", "IMAP", model.FaultStartTLS}, {"* PREAUTH", "IMAP", model.FaultStartTLS}, // RFC 9051
+	// What starts TLS only after words in plaintext.
+	{"220 ", "", model.FaultStartTLS}, // RFC 5321, RFC 959
+	{"220-", "", model.FaultStartTLS},
+	{"421 ", "", model.FaultStartTLS},
+	{"554 ", "SMTP", model.FaultStartTLS},
+	{"* OK", "IMAP", model.FaultStartTLS}, // RFC 9051
+	{"* PREAUTH", "IMAP", model.FaultStartTLS},
 	{"* BYE", "IMAP", model.FaultStartTLS},
-	{"+OK", "POP3", model.FaultStartTLS}, {"-ERR [", "POP3", model.FaultStartTLS}, // RFC 1939, RFC 2449
-	{"200 ", "NNTP", model.FaultStartTLS}, {"201 ", "NNTP", model.FaultStartTLS}, // RFC 3977
-	{`"IMPLEMENTATION"`, "ManageSieve", model.FaultStartTLS},                          // RFC 5804
-	{"<?xml", "XMPP", model.FaultStartTLS}, {"<stream:", "XMPP", model.FaultStartTLS}, // RFC 6120
-	{"INFO {", "NATS", model.FaultStartTLS}, // docs.nats.io, NATS protocol: INFO
-	// Protocols that speak TLS from the start on, or not at all.
+	{"+OK", "POP3", model.FaultStartTLS}, // RFC 1939, RFC 2449
+	{"-ERR [", "POP3", model.FaultStartTLS},
+	{"200 ", "NNTP", model.FaultStartTLS}, // RFC 3977
+	{"201 ", "NNTP", model.FaultStartTLS},
+	{`"IMPLEMENTATION"`, "ManageSieve", model.FaultStartTLS}, // RFC 5804
+	{"<?xml", "XMPP", model.FaultStartTLS},                   // RFC 6120
+	{"<stream:", "XMPP", model.FaultStartTLS},
+	{"INFO {", "NATS", model.FaultStartTLS}, // docs.nats.io, client protocol: INFO
+	// What speaks TLS from the first byte on, or not at all.
 	{"HTTP/", "HTTP", model.FaultPlaintext},
-	{"<html", "HTTP", model.FaultPlaintext}, {"<!DOCTYPE", "HTTP", model.FaultPlaintext}, // HTTP/0.9
-	{"SSH-", "SSH", model.FaultPlaintext},                                                 // RFC 4253
-	{"-ERR ", "Redis", model.FaultPlaintext}, {"-DENIED ", "Redis", model.FaultPlaintext}, // RESP
+	{"<html", "HTTP", model.FaultPlaintext}, // HTTP/0.9
+	{"<!DOCTYPE", "HTTP", model.FaultPlaintext},
+	{"SSH-", "SSH", model.FaultPlaintext},    // RFC 4253
+	{"-ERR ", "Redis", model.FaultPlaintext}, // redis.io, serialization protocol
+	{"-DENIED ", "Redis", model.FaultPlaintext},
 	{"AMQP", "AMQP", model.FaultPlaintext}, // AMQP 0-9-1 section 4.2.2
 	{"RFB ", "VNC", model.FaultPlaintext},  // RFC 6143
 	{"ERROR\r\n", "memcached", model.FaultPlaintext},

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -225,34 +226,115 @@ func TestWhatIsNoTLSServerIsTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		serve func(net.Conn)
 		want  model.Fault
-		says  string
+		// protocol is what the first bytes tell.
+		protocol, says string
 	}{
-		"HTTP":                   {answers("HTTP/1.1 400 Bad Request\r\n\r\n"), model.FaultPlaintext, `"HTTP/1.1 400`},
-		"HTTP/2":                 {says("\x00\x00\x12\x04\x00\x00\x00\x00\x00"), model.FaultPlaintext, `\x12\x04`},
-		"SSH":                    {says("SSH-2.0-OpenSSH_9.6\r\n"), model.FaultPlaintext, "SSH-2.0"},
-		"SMTP":                   {says("220 mail.example.com ESMTP\r\n"), model.FaultStartTLS, "220 mail"},
-		"SMTP, several lines":    {says("220-mail.example.com\r\n"), model.FaultStartTLS, "220-mail"},
-		"FTP":                    {says("220 (vsFTPd 3.0.5)\r\n"), model.FaultStartTLS, "vsFTPd"},
-		"IMAP":                   {says("* OK [CAPABILITY IMAP4rev1]\r\n"), model.FaultStartTLS, "* OK"},
-		"POP3":                   {says("+OK ready\r\n"), model.FaultStartTLS, "+OK"},
-		"MySQL":                  {says("J\x00\x00\x00\n8.4.0\x00"), model.FaultStartTLS, "8.4.0"},
-		"MySQL, of TLS's number": {says("\x16\x00\x00\x00\n8.4.0\x00aaaaaaaaaaaaaaa"), model.FaultStartTLS, "8.4.0"},
-		"MySQL, refusing":        {says("E\x00\x00\x00\xffj\x04Host"), model.FaultStartTLS, "Host"},
-		"PostgreSQL":             {answers("E\x00\x00\x00\x60SFATAL\x00"), model.FaultStartTLS, "FATAL"},
-		"one byte":               {answers("x"), model.FaultPlaintext, `"x"`},
-		"closing at once":        {func(net.Conn) {}, model.FaultUnreachable, "closed the connection"},
-		"an alert":               {answers("\x15\x03\x03\x00\x02\x02\x28"), model.FaultHandshake, "handshake failure"},
-		"a broken record":        {answers("\x16\x03\x03\x00\x04abcd"), model.FaultHandshake, ""},
+		"HTTP":                   {answers("HTTP/1.1 400 Bad Request\r\n\r\n"), model.FaultPlaintext, "HTTP", `"HTTP/1.1 400`},
+		"HTTP, without a header": {answers("<html><head><title>400"), model.FaultPlaintext, "HTTP", "<html>"},
+		"HTTP/2":                 {says("\x00\x00\x12\x04\x00\x00\x00\x00\x00"), model.FaultPlaintext, "HTTP/2", `\x12\x04`},
+		"SSH":                    {says("SSH-2.0-OpenSSH_9.6\r\n"), model.FaultPlaintext, "SSH", "SSH-2.0"},
+		"Redis":                  {answers("-ERR unknown command\r\n"), model.FaultPlaintext, "Redis", "-ERR"},
+		"AMQP":                   {answers("AMQP\x00\x00\x09\x01"), model.FaultPlaintext, "AMQP", "AMQP"},
+		"SMTP":                   {says("220 mail.example.com ESMTP\r\n"), model.FaultStartTLS, "SMTP", "220 mail"},
+		"SMTP, several lines":    {says("220-mail.example.com\r\n"), model.FaultStartTLS, "SMTP or FTP", "220-mail"},
+		"SMTP, refusing":         {says("554 no\r\n"), model.FaultStartTLS, "SMTP", "554 no"},
+		"FTP":                    {says("220 (vsFTPd 3.0.5)\r\n"), model.FaultStartTLS, "FTP", "vsFTPd"},
+		"IMAP":                   {says("* OK [CAPABILITY IMAP4rev1]\r\n"), model.FaultStartTLS, "IMAP", "* OK"},
+		"POP3":                   {says("+OK ready\r\n"), model.FaultStartTLS, "POP3", "+OK"},
+		"POP3, refusing":         {says("-ERR [SYS/TEMP] later\r\n"), model.FaultStartTLS, "POP3", "-ERR"},
+		"NNTP":                   {says("200 news.example.com ready\r\n"), model.FaultStartTLS, "NNTP", "200 news"},
+		"ManageSieve":            {says("\"IMPLEMENTATION\" \"Dovecot\"\r\n"), model.FaultStartTLS, "ManageSieve", "Dovecot"},
+		"XMPP":                   {answers("<?xml version='1.0'?><stream:stream"), model.FaultStartTLS, "XMPP", "<?xml"},
+		"NATS":                   {says("INFO {\"server_id\":\"N\"}\r\n"), model.FaultStartTLS, "NATS", "INFO"},
+		"LDAP": {
+			answers("\x30\x24\x02\x01\x00\x78\x1f\x0a\x01\x02"), model.FaultStartTLS, "LDAP", `0$`,
+		},
+		"MySQL":                  {says("J\x00\x00\x00\n8.4.0\x00"), model.FaultStartTLS, "MySQL", "8.4.0"},
+		"MySQL, of TLS's number": {says("\x16\x00\x00\x00\n8.4.0\x00aaaaaaaaaaaaaaa"), model.FaultStartTLS, "MySQL", "8.4.0"},
+		"MySQL, refusing":        {says("E\x00\x00\x00\xffj\x04Host"), model.FaultStartTLS, "MySQL", "Host"},
+		"PostgreSQL":             {answers("E\x00\x00\x00\x60SFATAL\x00"), model.FaultStartTLS, "PostgreSQL", "FATAL"},
+		"one byte":               {answers("x"), model.FaultPlaintext, "", `"x"`},
+		"closing":                {func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)) }, model.FaultUnreachable, "", "without a word"},
+		"resetting":              {reset, model.FaultUnreachable, "", "reset the connection"},
+		"a broken record":        {answers("\x16\x03\x03\x00\x04abcd"), model.FaultHandshake, "", ""},
+		"ending in the middle":   {answers("\x16\x03\x03\x00\x04\x02\x00"), model.FaultHandshake, "", "connection during the handshake"},
+		"an endless handshake":   {forever("\x16\x03\x03\x00\x04\x00\x00\x00\x00"), model.FaultHandshake, "", ""},
+		"endless warnings":       {forever("\x15\x03\x03\x00\x02\x01\x5a"), model.FaultHandshake, "", "too many ignored records"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := prober(5*time.Second).Probe(t.Context(), listen(t, c.serve), "a")
-			if seen.Fault != c.want || !strings.Contains(seen.Err, c.says) {
-				t.Errorf("%q: %s, want %q with %q", seen.Fault, seen.Err, c.want, c.says)
+			if seen.Fault != c.want || seen.Protocol != c.protocol || !strings.Contains(seen.Err, c.says) {
+				t.Errorf("%q %q: %s, want %q %q with %q", seen.Fault, seen.Protocol, seen.Err, c.want, c.protocol, c.says)
+			}
+			if !seen.Connected {
+				t.Error("no connection came about")
 			}
 			if len(seen.Chain) != 0 || seen.TLSVersion != 0 || strings.ContainsAny(seen.Err, "\r\n\x00") {
 				t.Errorf("seen %+v", seen)
 			}
 		})
+	}
+}
+
+// reset ends a connection without saying goodbye.
+func reset(conn net.Conn) {
+	_, _ = conn.Read(make([]byte, 4096))
+	_ = conn.(*net.TCPConn).SetLinger(0)
+}
+
+// forever repeats words until nobody listens.
+func forever(words string) func(net.Conn) {
+	return func(conn net.Conn) {
+		var err error
+		for err == nil {
+			_, err = io.WriteString(conn, words)
+		}
+	}
+}
+
+func TestAnAlertIsNotedAndExplained(t *testing.T) {
+	for alert, want := range map[byte]string{
+		40: "handshake failure: it takes none of", 70: "it speaks none of TLS 1.0 to 1.3", 80: "no certificate for the server name",
+		112: "it serves nothing under the server name", 120: "neither h2 nor http/1.1", 49: "access denied",
+	} {
+		seen := prober(5*time.Second).Probe(t.Context(), listen(t, func(conn net.Conn) {
+			_, _ = conn.Read(make([]byte, 4096))
+			_, _ = conn.Write([]byte{0x15, 3, 3, 0, 2, 2, alert})
+		}), "a")
+		if seen.Fault != model.FaultHandshake || seen.Alert != alert || !strings.Contains(seen.Err, want) {
+			t.Errorf("alert %d: %q %d: %s, want %q", alert, seen.Fault, seen.Alert, seen.Err, want)
+		}
+	}
+}
+
+func TestTheAuthoritiesOfClientsAreNoted(t *testing.T) {
+	config := configOf(identity(t, "a"))
+	config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	for i := range 40 {
+		config.ClientCAs.AddCert(identity(t, fmt.Sprintf("CA %d", i), func(r *pki.Request) { r.CA = true }).Certificate)
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		config.MinVersion, config.MaxVersion = version, version
+		endpoint, _ := serveTLS(t, config)
+		seen := prober(5*time.Second).Probe(t.Context(), endpoint, "a")
+		if len(seen.ClientAuthorities) != 16 || seen.ClientAuthorities[0] != "CN=CA 0" {
+			t.Errorf("version %04x: %q", version, seen.ClientAuthorities)
+		}
+	}
+}
+
+func TestMoreCertificatesThanAreTakenAreTold(t *testing.T) {
+	one := identity(t, "a")
+	pair := one.TLS()
+	pair.Certificate = slices.Repeat(pair.Certificate, 100)
+	endpoint, _ := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	if seen := prober(5*time.Second).Probe(t.Context(), endpoint, "a"); seen.Fault != "" || len(seen.Chain) != 100 {
+		t.Errorf("a hundred: %q %s, %d certificates", seen.Fault, seen.Err, len(seen.Chain))
+	}
+	pair.Certificate = slices.Repeat(pair.Certificate, 10)
+	endpoint, _ = serveTLS(t, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	if seen := prober(5*time.Second).Probe(t.Context(), endpoint, "a"); seen.Fault != model.FaultUnparsable {
+		t.Errorf("a thousand: %q %s", seen.Fault, seen.Err)
 	}
 }
 
@@ -265,7 +347,7 @@ func TestSilenceEndsWithTheTimeout(t *testing.T) {
 		})
 		start := time.Now()
 		seen := prober(100*time.Millisecond).Probe(t.Context(), endpoint, "a")
-		if seen.Fault != model.FaultTimeout || seen.Err == "" {
+		if seen.Fault != model.FaultTimeout || !strings.Contains(seen.Err, "within 100ms") {
 			t.Errorf("%s: %q %s", name, seen.Fault, seen.Err)
 		}
 		if took := time.Since(start); took > 3*time.Second {

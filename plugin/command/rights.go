@@ -12,6 +12,8 @@ const (
   list         endpointslices (discovery.k8s.io)
   list, get    gatewayparameters (backendtls.dev)
   get          configmaps, those that policies name
+  list         destinationrules (networking.istio.io), where Istio is in the way
+  list         backendconfigpolicies (gateway.kgateway.dev), where kgateway is
   Secrets are never read. Whoever may list in one namespace only sees that, and
   of the others what is named there and may be got; the rest is <forbidden>.`
 	rightsToWatch = `
