@@ -134,7 +134,8 @@ func (s *detail) text(width int) string {
 	_, body, _ := strings.Cut(page.String(), "\n\n")
 	verdict, rest, _ := strings.Cut(body, "\n\n")
 	var text strings.Builder
-	text.WriteString(verdict + "\n\n" + d.theme.faint.Render(s.asked()+portWords(paths[0].Service)) + "\n\n" + rest)
+	asked := styled(d.theme.faint, s.asked()+portWords(paths[0].Service), width-2)
+	text.WriteString(verdict + "\n\n" + strings.Join(asked, "\n") + "\n\n" + rest)
 	if chains := d.chains(s.port, style); chains != "" {
 		text.WriteString("\n" + d.theme.title.Render("CERTIFICATES") + "\n" + chains)
 	}

@@ -32,11 +32,31 @@ func cut(lines []string, most int) []string { return lines[:min(len(lines), max(
 
 // show is the part of a text that is seen of it on a screen of that size.
 func (p *pane) show(text string, width, height int) string {
-	lines := p.view(prose(text, width-2), height)
+	lines := p.view(hanging(text, width-2), height)
 	for i, line := range lines {
 		lines[i] = " " + line
 	}
 	return sized(lines, width, height)
+}
+
+// hanging breaks lines that do not fit. What goes on of an indented one is
+// indented further, so that a manifest stays one.
+func hanging(text string, width int) []string {
+	const further = 2
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		if columnsOf(line) <= width || !strings.HasPrefix(line, " ") {
+			lines = append(lines, prose(line, width)...)
+			continue
+		}
+		for i, part := range prose(line, max(width-further, 1)) {
+			if i > 0 {
+				part = strings.Repeat(" ", further) + part
+			}
+			lines = append(lines, part)
+		}
+	}
+	return lines
 }
 
 // center puts text in the middle of the screen, or as much of it as is seen: its
