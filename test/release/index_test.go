@@ -13,7 +13,7 @@ import (
 // TestAnIndexIsReadyToBeAdded is `make krew-index`: the directory becomes a
 // repository that krew can clone.
 func TestAnIndexIsReadyToBeAdded(t *testing.T) {
-	archives, dir := packed(t), filepath.Join(t.TempDir(), "index")
+	archives, dir := packed(t, false), filepath.Join(t.TempDir(), "index")
 	release := func(args ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "./hack/release"}, args...)...)
 		cmd.Dir = root
