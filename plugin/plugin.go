@@ -131,7 +131,7 @@ operator keeps in DIR/.backendtls, and contacts no cluster.`,
 	options.Config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = !slices.Contains(shownFlags, flag.Name) })
 	options.API = command.NewAPI(options, root.PersistentFlags())
-	root.RunE = command.Root(options)
+	root.RunE = func(cmd *cobra.Command, args []string) error { return options.Root(cmd.Context(), cmd, args) }
 	// Only a flag that does not exist cannot be completed, and these two do.
 	_ = options.CompleteFlags(root)
 	for _, verb := range verbs() {

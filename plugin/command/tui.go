@@ -34,13 +34,11 @@ func (o *Options) wantsScreens(args []string, flags *pflag.FlagSet) bool {
 
 // Root is what the program does without a verb: the screens at a terminal, else
 // the help.
-func Root(base Options) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		if !base.wantsScreens(args, cmd.Flags()) {
-			return cmd.Help()
-		}
-		return base.screens(cmd.Context(), screens{timeout: defaultProbeTimeout})
+func (o *Options) Root(ctx context.Context, cmd *cobra.Command, args []string) error {
+	if !o.wantsScreens(args, cmd.Flags()) {
+		return cmd.Help()
 	}
+	return o.screens(ctx, screens{timeout: defaultProbeTimeout})
 }
 
 // screens are how the screens are begun.

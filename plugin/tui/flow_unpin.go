@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"charm.land/bubbles/v2/key"
@@ -19,6 +20,9 @@ type unpinning struct {
 	// drop are the pins that are to go, kept when the flow begins again; none
 	// stands for all.
 	drop map[string]bool
+	// vanished says that none of what was chosen is pinned any more, and nothing was
+	// chosen since: that is no wish to drop every pin.
+	vanished bool
 }
 
 // newUnpin is the flow for a port.
@@ -29,6 +33,11 @@ func newUnpin(d *desk, port cliv1alpha1.PortReference) screen {
 }
 
 func (u *unpinning) choose() tea.Cmd {
+	chosen := len(u.drop) > 0
+	maps.DeleteFunc(u.drop, func(name string, drop bool) bool {
+		return !drop || !slices.ContainsFunc(u.pins, func(pin session.LivePin) bool { return pin.Pin == name })
+	})
+	u.vanished = chosen && len(u.drop) == 0
 	u.step = &dropChoice{flow: u}
 	return nil
 }
@@ -66,9 +75,15 @@ func (s *dropChoice) update(msg tea.Msg) tea.Cmd {
 		return u.leave()
 	case pressed(msg, keySelect) && s.cursor == 0:
 		clear(u.drop)
+		u.vanished = false
 	case pressed(msg, keySelect):
 		pin := u.pins[s.cursor-1].Pin
-		u.drop[pin] = !u.drop[pin]
+		if u.vanished = false; u.drop[pin] {
+			delete(u.drop, pin)
+		} else {
+			u.drop[pin] = true
+		}
+	case pressed(msg, keyGoOn) && u.vanished:
 	case pressed(msg, keyGoOn):
 		return u.draft()
 	default:
@@ -80,7 +95,7 @@ func (s *dropChoice) update(msg tea.Msg) tea.Cmd {
 func (s *dropChoice) view(width, height int) string {
 	u := s.flow
 	look := u.desk.theme
-	all := len(u.dropped()) == 0
+	all := len(u.dropped()) == 0 && !u.vanished
 	top := append(styled(look.title, u.service()+": what is not to be pinned any more?", width), "")
 	bottom := append([]string{""}, prose(s.consequence(), width)...)
 	style, pointer := look.title, "  "
@@ -109,6 +124,8 @@ func (s *dropChoice) consequence() string {
 		return u.drop[pin.Pin] && pin.State == session.PinLive && u.unasked == nil
 	})
 	switch {
+	case u.vanished:
+		return "What was chosen is not pinned any more. Choose again: Space on a line."
 	case len(dropped) == 0:
 		return "The policy goes back to what its spec.validation says. Enter shows whether the endpoints would pass that now."
 	case served:

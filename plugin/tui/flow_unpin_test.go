@@ -3,10 +3,12 @@ package tui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/session"
 )
 
@@ -57,6 +59,32 @@ func TestUnpinGoesBackToValidationUnlessPinsAreSelected(t *testing.T) {
 	if draft.committed != 1 {
 		t.Errorf("the change was made %d times", draft.committed)
 	}
+}
+
+// A pin that was chosen and has gone meanwhile is no wish to drop every other.
+func TestUnpinOfAPinThatIsGoneDoesNotBecomeUnpinOfAll(t *testing.T) {
+	service := newFake(world(failing("api")))
+	pinned := pinnedAPI()
+	service.fetch, service.pins = serving(certificate("api", 90)), pinned
+	var asked [][]string
+	service.unpin = func(_ context.Context, _ cliv1alpha1.PortReference, pins []string) (session.Draft, error) {
+		asked = append(asked, slices.Clone(pins))
+		service.pins = pinned[:2]
+		return nil, fmt.Errorf("btlspolicy/api: %w", edit.ErrChanged)
+	}
+	d := flowing(t, service, 80, 24, newUnpin)
+	d.until("what is not to be pinned any more?")
+	d.press("down", "down", "down", "space", "enter")
+	d.until("CHANGED MEANWHILE")
+	d.press("r")
+	d.until("What was chosen is not pinned any more")
+	d.press("enter")
+	d.shows("( ) every pin", "Choose again")
+	if len(asked) != 1 {
+		t.Errorf("asked to drop %q", asked)
+	}
+	d.press("space")
+	d.shows("(x) every pin", "back to what its spec.validation says")
 }
 
 func TestUnpinTellsWhenASelectedPinIsServed(t *testing.T) {

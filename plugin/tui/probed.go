@@ -2,6 +2,7 @@ package tui
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,7 +36,7 @@ func anonymous(port cliv1alpha1.PortReference) cliv1alpha1.PortReference {
 // current is a path with what was found when its port was asked, as long as what
 // decides is what it was judged by, and with the time that its mode has left now.
 func (d *desk) current(path cliv1alpha1.Path) cliv1alpha1.Path {
-	if p, ok := d.asked[anonymous(path.Service)]; ok && p.bases[identity(path)] == basis(path) {
+	if p, ok := d.asked[anonymous(path.Service)]; ok && p.bases[identity(path)] == basis(path) && !p.lapsed(d.clock) {
 		found := p.paths[identity(path)]
 		path.Verdict, path.Endpoints = found.Verdict, found.Endpoints
 	}
@@ -59,7 +60,17 @@ func (d *desk) outdated(port cliv1alpha1.PortReference) bool {
 			return true
 		}
 	}
-	return false
+	return p.lapsed(d.clock)
+}
+
+// lapsed says whether a certificate that was valid when it was seen has expired
+// since.
+func (p probed) lapsed(now time.Time) bool {
+	return slices.ContainsFunc(p.Fetched.Endpoints, func(endpoint cliv1alpha1.EndpointCertificate) bool {
+		return slices.ContainsFunc(endpoint.Chain, func(certificate cliv1alpha1.Certificate) bool {
+			return certificate.NotAfter.After(p.At) && certificate.NotAfter.Time.Before(now)
+		})
+	})
 }
 
 // basis is what a verdict about a path depends on, apart from the answers of the
