@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -278,4 +279,37 @@ func (b *bench) manyNames(n int) tls.Certificate {
 		b.t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// TestOnlyWhatIsNamedAndSeemsMisnamedIsAskedTwice counts handshakes.
+func TestOnlyWhatIsNamedAndSeemsMisnamedIsAskedTwice(t *testing.T) {
+	for line, want := range map[string]int{
+		"fetch svc/named":    2, // It is for another name.
+		"inspect svc/named":  2,
+		"verify svc/named":   2,
+		"fetch svc/good":     1,
+		"fetch -A":           1,
+		"inspect -A --probe": 1,
+		"verify -A":          1,
+		"fetch svc/named --sni internal.example.com": 1,
+	} {
+		t.Run(line, func(t *testing.T) {
+			b := newShop(t)
+			var asked atomic.Int64
+			for identity, address := range map[string]string{"named": "10.0.5.1:8443", "good": "10.0.15.1:8443"} {
+				if identity == "good" && !strings.Contains(line, "svc/good") {
+					continue
+				}
+				config := &tls.Config{Certificates: []tls.Certificate{b.identity(identity)}, MinVersion: tls.VersionTLS13}
+				b.listen(func(conn net.Conn) {
+					asked.Add(1)
+					_, _ = io.Copy(io.Discard, tls.Server(conn, config))
+				}, address)
+			}
+			b.run(append(strings.Fields(line), "-f", "shop")...)
+			if got := int(asked.Load()); got != want {
+				t.Errorf("%d handshakes, want %d", got, want)
+			}
+		})
+	}
 }

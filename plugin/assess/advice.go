@@ -34,7 +34,7 @@ func (a *Assessor) advice(port collect.Port, observation model.Observation) stri
 	case model.FaultUnparsable:
 		return "`openssl s_client -showcerts` may show it, if no client of yours does: issue another one"
 	case model.FaultHandshake:
-		return a.adviceHandshake(observation)
+		return a.adviceHandshake(port, observation)
 	default:
 		return a.adviceName(observation)
 	}
@@ -68,8 +68,11 @@ func (a *Assessor) adviceUnreachable(observation model.Observation) string {
 }
 
 // adviceHandshake is about an endpoint that speaks TLS and ended the handshake.
-func (a *Assessor) adviceHandshake(observation model.Observation) string {
+func (a *Assessor) adviceHandshake(port collect.Port, observation model.Observation) string {
 	if observation.ClientCertificate {
+		if port.Policy != nil && option(port.Policy, "client-certificate") != "" {
+			return "Envoy presents the client certificate of " + option(port.Policy, "client-certificate") + ", this probe none"
+		}
 		taken := ""
 		if len(observation.ClientAuthorities) > 0 {
 			taken = " of " + quotedList(observation.ClientAuthorities)
