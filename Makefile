@@ -93,15 +93,20 @@ krew-index: $(ARCHIVES)/checksums.txt ## Write a custom index of krew to DIR=DIR
 test: ## Prove everything: lint, then all tests with the race detector on a real Envoy, then fuzzing
 	@hack/need-c.sh
 	@$(MAKE) --no-print-directory envoy lint
-	@go run ./hack/gotest -race -count=1 -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/cluster -e /test/release/archives)
+	@go run ./hack/gotest -race -count=1 -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/tui -e /test/cluster \
+		-e /test/release/archives)
 	@# Alone, because it measures deadlines that are promised.
 	@go run ./hack/gotest -race -count=1 -timeout 15m ./test/e2e
+	@$(MAKE) --no-print-directory test-tui
 	@hack/fuzz.sh 10s
 
 test-cluster: build image cluster ## Prove it in a real cluster: needs root, see docs/local-cluster.md
 	@go run ./hack/gotest -race -count=1 -timeout 40m ./test/cluster
 	@# The local cluster itself, on clusters of its own.
 	@cd test/localcluster && go test -count=1 -timeout 15m ./...
+
+test-tui: envoy ## Play the plugin's screens in a real terminal; needs tmux (TUI_KUBECONFIG=FILE: in that cluster)
+	@go run ./hack/gotest -count=1 -timeout 15m ./test/tui
 
 e2e: envoy ## Only the tests on a real Envoy
 	@go run ./hack/gotest -count=1 -timeout 15m ./test/e2e/... ./operator/process/...
@@ -163,6 +168,6 @@ $(GORELEASER):
 	@go run ./hack/release archives -tag "$(TAG)" -time "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" \
 		-dir .build/archives
 
-.PHONY: help demo shell build envoy test test-cluster e2e fuzz golden lint generate install-yaml figures bench clean \
+.PHONY: help demo shell build envoy test test-tui test-cluster e2e fuzz golden lint generate install-yaml figures bench clean \
 	cluster cluster-down image test-release release release-check release-snapshot krew-manifest \
 	krew-index FORCE
