@@ -68,7 +68,7 @@ func Run(ctx context.Context, version string, argv []string, streams genericioop
 
 // run is Run with the clock and the network of the options.
 func run(ctx context.Context, args []string, options command.Options) int {
-	root := NewRoot(options)
+	root := NewRoot(options) //nolint:contextcheck // cobra hands each RunE the context of ExecuteContext
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		// The flags of a verb that does not exist are not what is wrong.
