@@ -267,6 +267,8 @@ func (l *life) killBackend() {
 	victim := l.backends(2)[0]
 	began := time.Now()
 	kill(l.T, victim.Name, backendProgram)
+	// It was alive for as long as it took to find its process.
+	killed := time.Now()
 	l.backends(2)
 	l.right(l.T, 10*time.Second)
 	l.only(l.T, began, programmed)
@@ -274,8 +276,8 @@ func (l *life) killBackend() {
 	failed := l.failedAfter(began)
 	l.report(l.T, failed)
 	for _, a := range failed {
-		if a.status != 503 || a.sent.After(began.Add(50*time.Millisecond)) {
-			l.Errorf("%s, but the backend was killed at %s", a, began.Format("15:04:05.000"))
+		if a.status != 503 || a.sent.After(killed.Add(50*time.Millisecond)) {
+			l.Errorf("%s, but the backend was killed by %s", a, killed.Format("15:04:05.000"))
 		}
 	}
 	l.Logf("%d requests failed of those that the backend was answering", len(failed))
