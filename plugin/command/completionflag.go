@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/backendtls/backendtls/plugin/edit"
+	"github.com/backendtls/backendtls/plugin/session"
 	"github.com/backendtls/backendtls/plugin/view"
 )
 
@@ -21,8 +22,8 @@ func flagWords(name string) (words []cobra.Completion, known bool) {
 		return words, true
 	case "via":
 		return []cobra.Completion{
-			cobra.CompletionWithDesc(ViaPortForward, "pods, through the API server"),
-			cobra.CompletionWithDesc(ViaDirect, "addresses, from here"),
+			cobra.CompletionWithDesc(session.ViaPortForward, "pods, through the API server"),
+			cobra.CompletionWithDesc(session.ViaDirect, "addresses, from here"),
 		}, true
 	case "only":
 		return []cobra.Completion{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/assess"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/view"
 )
@@ -149,7 +150,7 @@ func (o *fetchOptions) print(
 	case view.IsDocument(format):
 		return view.Document(o.Out, format, cliv1alpha1.EndpointCertificateList{
 			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindEndpointCertificateList),
-			Items:  items, Interrupted: interrupted, Problems: problems(world.Problems),
+			Items:  items, Interrupted: interrupted, Problems: assess.Problems(world.Problems),
 		})
 	case len(items) == 0 && (named || interrupted):
 		return nil // The error says it.

@@ -11,6 +11,7 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/assess"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/target"
 	"github.com/backendtls/backendtls/plugin/tunnel"
@@ -175,7 +176,8 @@ func isWide(reference target.Reference) bool {
 func (o *inspectOptions) find(world *collect.World) ([]collect.Port, func(collect.Port, *model.Path) bool, error) {
 	namespace := o.Namespace()
 	if len(o.objects) == 0 {
-		return o.list(world, namespace)
+		ports, selected := world.Within(namespace, o.choose.AllNamespaces)
+		return slices.DeleteFunc(ports, func(port collect.Port) bool { return !o.choose.matches(world, port) }), selected, nil
 	}
 	var ports []collect.Port
 	var faults []error
@@ -204,27 +206,11 @@ func (o *inspectOptions) find(world *collect.World) ([]collect.Port, func(collec
 	return distinct(ports), selected, errors.Join(faults...)
 }
 
-// list selects paths that begin, lead through or end in the namespace.
-func (o *inspectOptions) list(
-	world *collect.World, namespace string,
-) ([]collect.Port, func(collect.Port, *model.Path) bool, error) {
-	selected := func(port collect.Port, path *model.Path) bool {
-		return o.choose.AllNamespaces || port.Service.Namespace == namespace ||
-			path != nil && (path.Gateway.Namespace == namespace || path.Route.Namespace == namespace)
-	}
-	ports := slices.DeleteFunc(world.Ports(), func(port collect.Port) bool {
-		concerned := port.Used() && (len(port.Paths) == 0 && selected(port, nil) ||
-			slices.ContainsFunc(port.Paths, func(path model.Path) bool { return selected(port, &path) }))
-		return !concerned || !o.choose.matches(world, port)
-	})
-	return ports, selected, nil
-}
-
 func (o *inspectOptions) print(world *collect.World, paths []cliv1alpha1.Path, interrupted bool) error {
 	if view.IsDocument(o.output.Format) {
 		return view.Document(o.Out, o.output.Format, cliv1alpha1.PathList{
 			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindPathList),
-			Items:  paths, Interrupted: interrupted, Problems: problems(world.Problems),
+			Items:  paths, Interrupted: interrupted, Problems: assess.Problems(world.Problems),
 		})
 	}
 	if len(paths) == 0 {

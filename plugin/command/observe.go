@@ -9,6 +9,7 @@ import (
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/tlsprobe"
 	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/session"
 	"github.com/backendtls/backendtls/plugin/tunnel"
 )
 
@@ -68,12 +69,16 @@ func (o *Options) observe(
 		}
 	}
 	prober := tlsprobe.Prober{Dial: o.Dial, Now: o.serverNow, Timeout: f.Timeout}
-	if f.Via != ViaPortForward || len(jobs) == 0 {
+	if f.Via != session.ViaPortForward || len(jobs) == 0 {
 		ask := o.asking(prober)
 		observed, err := ask(ctx, jobs)
 		return observed, ask, err
 	}
-	through, err := o.through(prober)
+	config, err := o.API.RESTConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	through, err := tunnel.NewThrough(config, prober)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,19 +107,6 @@ func (o *Options) asking(prober tunnel.Prober) asker {
 		}
 		return observed, err
 	}
-}
-
-// through asks pods through the API server.
-func (o *Options) through(prober tlsprobe.Prober) (*tunnel.Through, error) {
-	config, err := o.API.RESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	forwarder, err := tunnel.NewForwarder(config)
-	if err != nil {
-		return nil, err
-	}
-	return &tunnel.Through{Forwarder: forwarder, Prober: prober}, nil
 }
 
 // misnamed says whether an endpoint seems not to know the server name that it was

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/session"
 	"github.com/backendtls/backendtls/plugin/untrusted"
 )
 
@@ -74,10 +75,6 @@ func (o *Options) world(ctx context.Context, all bool) (*collect.World, error) {
 	return world, nil
 }
 
-// readTimeout bounds everything that is read of a cluster, where
-// --request-timeout does not allow a single request more.
-const readTimeout = time.Minute
-
 // cluster reads the cluster.
 func (o *Options) cluster(ctx context.Context, all bool) (*collect.World, error) {
 	config, err := o.API.RESTConfig()
@@ -96,7 +93,7 @@ func (o *Options) cluster(ctx context.Context, all bool) (*collect.World, error)
 	defer progress.done()
 	world, err := collect.Cluster(ctx, collect.ClusterConfig{
 		Client: reader, Source: o.API.Name(), Namespace: namespace, AllNamespaces: all, SystemRoots: o.roots,
-		Timeout: max(readTimeout, config.Timeout), Now: o.serverNow, Progress: progress.show,
+		Timeout: max(session.ReadTimeout, config.Timeout), Now: o.serverNow, Progress: progress.show,
 	})
 	if err != nil {
 		return nil, err
@@ -115,16 +112,8 @@ func (o *Options) cluster(ctx context.Context, all bool) (*collect.World, error)
 // Client reads and writes the cluster.
 func (o *Options) Client() (client.Client, error) { return o.API.Client() }
 
-// serverNow is the time by the API server's clock, which is the operator's more
-// probably than this machine's is. Differences that HTTP cannot tell from none
-// count as none.
-func (o *Options) serverNow() time.Time {
-	now := o.Now()
-	if ahead := o.API.Ahead(); ahead.Abs() > 2*time.Second {
-		return now.Add(ahead)
-	}
-	return now
-}
+// serverNow is the time that modes and dates in a cluster are judged by.
+func (o *Options) serverNow() time.Time { return session.ServerNow(o.Now(), o.API.Ahead()) }
 
 // Namespace is -n. Without it, it is the kubeconfig's in a cluster and "default"
 // in files: objects there that name no namespace are in that one, whatever a

@@ -7,9 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/printers"
 
-	"github.com/backendtls/backendtls/internal/manifest"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
-	"github.com/backendtls/backendtls/plugin/untrusted"
 	"github.com/backendtls/backendtls/plugin/view"
 )
 
@@ -57,19 +55,4 @@ func (o *Options) columns() int {
 		return terminalColumns(file)
 	}
 	return 0
-}
-
-// problems are the faults of the files in the form of the output kinds.
-func problems(list []manifest.Problem) []cliv1alpha1.Problem {
-	var described []cliv1alpha1.Problem
-	for _, problem := range list {
-		shown := cliv1alpha1.Problem{
-			File: untrusted.Text(problem.File), Line: problem.Line, Message: untrusted.Text(problem.Message),
-		}
-		if !problem.Object.IsZero() {
-			shown.Object = untrusted.Text(problem.Object.String())
-		}
-		described = append(described, shown)
-	}
-	return described
 }

@@ -13,14 +13,7 @@ import (
 
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/plugin/collect"
-)
-
-// The ways to an endpoint.
-const (
-	// ViaDirect dials the addresses of the endpoints from here.
-	ViaDirect = "direct"
-	// ViaPortForward asks the pods behind them, through the API server.
-	ViaPortForward = "port-forward"
+	"github.com/backendtls/backendtls/plugin/session"
 )
 
 // defaultProbeTimeout is how long one endpoint may take to answer.
@@ -55,10 +48,10 @@ func (f *ProbeFlags) Validate() error {
 	if f.Timeout <= 0 {
 		return fmt.Errorf("--probe-timeout is %s: want more than 0, such as 5s", f.Timeout)
 	}
-	if f.Via != "" && f.Via != ViaDirect && f.Via != ViaPortForward {
-		return fmt.Errorf("--via is %q: want %s or %s", f.Via, ViaPortForward, ViaDirect)
+	if f.Via != "" && f.Via != session.ViaDirect && f.Via != session.ViaPortForward {
+		return fmt.Errorf("--via is %q: want %s or %s", f.Via, session.ViaPortForward, session.ViaDirect)
 	}
-	if f.Via == ViaPortForward && len(f.Addresses) > 0 {
+	if f.Via == session.ViaPortForward && len(f.Addresses) > 0 {
 		return errors.New("--via port-forward and --address contradict each other: no pod is known behind an address")
 	}
 	if len(f.SNI) > 255 {
@@ -82,10 +75,7 @@ func (f *ProbeFlags) ServerName(port collect.Port) string {
 	if f.SNI != "" {
 		return f.SNI
 	}
-	if hostname := port.Hostname(); hostname != "" {
-		return hostname
-	}
-	return port.Service.Name + "." + port.Service.Namespace + ".svc"
+	return session.ServerName(port)
 }
 
 // Redirect replaces the endpoints of the one port by --address, if given, and
@@ -93,13 +83,13 @@ func (f *ProbeFlags) ServerName(port collect.Port) string {
 func (o *Options) Redirect(ctx context.Context, f *ProbeFlags, ports []collect.Port) ([]collect.Port, error) {
 	offline := o.Filename != ""
 	switch {
-	case offline && f.Via == ViaPortForward:
+	case offline && f.Via == session.ViaPortForward:
 		return nil, errors.New("--via port-forward and -f contradict each other: files name no cluster to forward through")
 	case f.Via != "":
 	case offline || len(f.Addresses) > 0:
-		f.Via = ViaDirect
+		f.Via = session.ViaDirect
 	default:
-		f.Via = ViaPortForward
+		f.Via = session.ViaPortForward
 	}
 	if len(f.Addresses) == 0 {
 		return ports, nil

@@ -95,7 +95,7 @@ func (o *Options) Assessor(world *collect.World, f *ProbeFlags, observations tun
 		ServerName:   f.ServerName,
 		Program:      o.Program,
 		Source:       o.source(world),
-		Local:        f.Via == ViaPortForward,
+		Local:        f.Via == session.ViaPortForward,
 	}
 }
 

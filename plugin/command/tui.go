@@ -96,9 +96,9 @@ func (o *Options) via(chosen string) string {
 	case chosen != "":
 		return chosen
 	case o.Filename != "":
-		return ViaDirect
+		return session.ViaDirect
 	default:
-		return ViaPortForward
+		return session.ViaPortForward
 	}
 }
 

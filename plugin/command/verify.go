@@ -144,7 +144,7 @@ func (o *verifyOptions) print(
 	if view.IsDocument(format) {
 		return view.Document(o.Out, format, cliv1alpha1.VerificationList{
 			Header: cliv1alpha1.NewHeader(cliv1alpha1.KindVerificationList),
-			Items:  items, Interrupted: interrupted, Problems: problems(world.Problems),
+			Items:  items, Interrupted: interrupted, Problems: assess.Problems(world.Problems),
 		})
 	}
 	if format == view.Name {

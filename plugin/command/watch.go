@@ -124,12 +124,12 @@ func (w *watching) changed(paths []cliv1alpha1.Path) []cliv1alpha1.Path {
 	var changed []cliv1alpha1.Path
 	current := map[string]cliv1alpha1.Path{}
 	for _, path := range paths {
-		id := identity(path)
+		id := path.Identity()
 		for n := 2; ; n++ {
 			if _, taken := current[id]; !taken {
 				break
 			}
-			id = fmt.Sprintf("%s #%d", identity(path), n)
+			id = fmt.Sprintf("%s #%d", path.Identity(), n)
 		}
 		current[id] = path
 		if before, known := w.shown[id]; !known || !w.same(before, path) {
@@ -144,20 +144,8 @@ func (w *watching) changed(paths []cliv1alpha1.Path) []cliv1alpha1.Path {
 		}
 	}
 	w.shown = current
-	slices.SortStableFunc(changed, func(a, b cliv1alpha1.Path) int { return strings.Compare(identity(a), identity(b)) })
+	slices.SortStableFunc(changed, func(a, b cliv1alpha1.Path) int { return strings.Compare(a.Identity(), b.Identity()) })
 	return changed
-}
-
-// identity tells a path from the others.
-func identity(path cliv1alpha1.Path) string {
-	name := func(reference *cliv1alpha1.ObjectReference) string {
-		if reference == nil {
-			return ""
-		}
-		return reference.Kind + "/" + reference.Namespace + "/" + reference.Name
-	}
-	return fmt.Sprintf("%s/%s:%05d %s %s %s %05d", path.Service.Namespace, path.Service.Name, path.Service.Port,
-		name(path.Gateway), path.Listener, name(path.Route), path.Rule)
 }
 
 // same says whether two descriptions of a path would be printed alike, but for the
@@ -206,7 +194,8 @@ func (w *watching) document(sight session.Sight, paths []cliv1alpha1.Path, first
 		paths = []cliv1alpha1.Path{}
 	}
 	err := view.Document(&text, w.o.output.Format, cliv1alpha1.PathList{
-		Header: cliv1alpha1.NewHeader(cliv1alpha1.KindPathList), Items: paths, Problems: problems(sight.World.Problems),
+		Header: cliv1alpha1.NewHeader(cliv1alpha1.KindPathList),
+		Items:  paths, Problems: assess.Problems(sight.World.Problems),
 	})
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ func (c *clusterOrigin) eventNamespaces(world *collect.World) []string {
 		return []string{""}
 	}
 	list := []string{c.scope.Namespace}
-	ports, _ := listed(world, c.scope)
+	ports, _ := world.Within(c.scope.Namespace, c.scope.All)
 	for _, port := range ports {
 		list = append(list, port.Service.Namespace)
 		for _, path := range port.Paths {

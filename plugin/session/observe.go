@@ -41,11 +41,10 @@ func (s *Session) observe(
 	if err != nil {
 		return nil, err
 	}
-	forwarder, err := tunnel.NewForwarder(config)
+	through, err := tunnel.NewThrough(config, prober)
 	if err != nil {
 		return nil, err
 	}
-	through := &tunnel.Through{Forwarder: forwarder, Prober: prober}
 	observed, err := tunnel.Fetch(ctx, through, jobs, told)
 	for _, forbidden := range through.Forbidden() {
 		s.Notice(forbidden.Error() + "; --via direct asks the addresses from here")

@@ -61,7 +61,7 @@ func (r *reviewer) review(ctx context.Context, world *collect.World, scope Scope
 
 // concerning are the namespaces of what could be changed in the scope.
 func concerning(world *collect.World, scope Scope) []string {
-	ports, _ := listed(world, scope)
+	ports, _ := world.Within(scope.Namespace, scope.All)
 	var list []string
 	for _, port := range ports {
 		list = append(list, port.Service.Namespace)

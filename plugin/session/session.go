@@ -85,9 +85,9 @@ func New(config Config) *Session {
 	}
 }
 
-// readTimeout bounds everything that is read of a cluster, where
+// ReadTimeout bounds everything that is read of a cluster, where
 // --request-timeout does not allow a single request more.
-const readTimeout = time.Minute
+const ReadTimeout = time.Minute
 
 // reading is how much of a cluster is read.
 type reading struct {
@@ -116,19 +116,23 @@ func (s *Session) read(ctx context.Context, what reading) (*collect.World, error
 	}
 	return collect.Cluster(ctx, collect.ClusterConfig{
 		Client: reader, Source: cluster.Name(), Namespace: what.Namespace, AllNamespaces: what.All,
-		SystemRoots: what.roots, Timeout: max(readTimeout, config.Timeout), Now: s.now,
+		SystemRoots: what.roots, Timeout: max(ReadTimeout, config.Timeout), Now: s.now,
 	})
 }
 
-// now is the time by the API server's clock, which is the operator's more
+// now is the time that modes and dates are judged by.
+func (s *Session) now() time.Time {
+	if !s.live() {
+		return s.config.Now()
+	}
+	return ServerNow(s.config.Now(), s.config.Cluster.Ahead())
+}
+
+// ServerNow is the time by the API server's clock, which is the operator's more
 // probably than this machine's is. Differences that HTTP cannot tell from none
 // count as none.
-func (s *Session) now() time.Time {
-	now := s.config.Now()
-	if !s.live() {
-		return now
-	}
-	if ahead := s.config.Cluster.Ahead(); ahead.Abs() > 2*time.Second {
+func ServerNow(now time.Time, ahead time.Duration) time.Time {
+	if ahead.Abs() > 2*time.Second {
 		return now.Add(ahead)
 	}
 	return now

@@ -25,7 +25,7 @@ func (s *Session) trouble(scope Scope, sight Sight) Trouble {
 	case sight.World == nil:
 		return Trouble{}
 	}
-	ports, _ := listed(sight.World, scope)
+	ports, _ := sight.World.Within(scope.Namespace, scope.All)
 	if len(ports) > 0 {
 		return Trouble{}
 	}

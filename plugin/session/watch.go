@@ -6,9 +6,6 @@ import (
 	"slices"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
-	"github.com/backendtls/backendtls/internal/manifest"
-	"github.com/backendtls/backendtls/internal/model"
-	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/assess"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/tunnel"
@@ -49,9 +46,9 @@ func (s *Session) state(scope Scope, sight Sight) State {
 		Events: sight.Events, Warnings: untrusted.Texts(sight.Warnings), Trouble: s.trouble(scope, sight),
 	}
 	if world := sight.World; world != nil {
-		ports, selected := listed(world, scope)
+		ports, selected := world.Within(scope.Namespace, scope.All)
 		state.Paths = s.assessor(world, nil).Paths(ports, selected)
-		state.Problems = described(world.Problems)
+		state.Problems = assess.Problems(world.Problems)
 		state.Namespaces = namespaces(world, scope)
 	}
 	return state
@@ -77,35 +74,6 @@ func (s *Session) assessor(world *collect.World, observed tunnel.Observations) *
 		World: world, Observations: observed, ServerName: ServerName, Program: s.config.Program,
 		Source: s.source(), Local: s.config.Via == ViaPortForward,
 	}
-}
-
-// listed are the ports in the scope, and which of their paths are: those that
-// begin, lead through or end there.
-func listed(world *collect.World, scope Scope) ([]collect.Port, func(collect.Port, *model.Path) bool) {
-	selected := func(port collect.Port, path *model.Path) bool {
-		return scope.All || port.Service.Namespace == scope.Namespace ||
-			path != nil && (path.Gateway.Namespace == scope.Namespace || path.Route.Namespace == scope.Namespace)
-	}
-	ports := slices.DeleteFunc(world.Ports(), func(port collect.Port) bool {
-		return !port.Used() || len(port.Paths) == 0 && !selected(port, nil) ||
-			len(port.Paths) > 0 && !slices.ContainsFunc(port.Paths, func(path model.Path) bool { return selected(port, &path) })
-	})
-	return ports, selected
-}
-
-// described are the faults of files as they are printed.
-func described(problems []manifest.Problem) []cliv1alpha1.Problem {
-	var list []cliv1alpha1.Problem
-	for _, problem := range problems {
-		shown := cliv1alpha1.Problem{
-			File: untrusted.Text(problem.File), Line: problem.Line, Message: untrusted.Text(problem.Message),
-		}
-		if !problem.Object.IsZero() {
-			shown.Object = untrusted.Text(problem.Object.String())
-		}
-		list = append(list, shown)
-	}
-	return list
 }
 
 // namespaces are those that may be chosen: all where they can be listed, else

@@ -109,7 +109,7 @@ func (l *list) choose() {
 		if !matches(path, l.allRows[i], filter) {
 			continue
 		}
-		if at < 0 && identity(path) == l.selected {
+		if at < 0 && path.Identity() == l.selected {
 			at = len(l.shown)
 		}
 		l.shown, l.rows = append(l.shown, path), append(l.rows, l.allRows[i])
@@ -124,7 +124,7 @@ func (l *list) choose() {
 func (l *list) move(by int) {
 	l.cursor = max(0, min(l.cursor+by, len(l.shown)-1))
 	if len(l.shown) > 0 {
-		l.selected = identity(l.shown[l.cursor])
+		l.selected = l.shown[l.cursor].Identity()
 	}
 }
 

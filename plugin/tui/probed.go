@@ -23,7 +23,7 @@ type probed struct {
 func (d *desk) keep(found session.Probed) {
 	p := probed{Probed: found, paths: map[string]cliv1alpha1.Path{}, bases: map[string]string{}}
 	for _, path := range found.Paths {
-		p.paths[identity(path)], p.bases[identity(path)] = path, basis(path)
+		p.paths[path.Identity()], p.bases[path.Identity()] = path, basis(path)
 	}
 	d.asked[anonymous(found.Service)] = p
 }
@@ -36,8 +36,8 @@ func anonymous(port cliv1alpha1.PortReference) cliv1alpha1.PortReference {
 // current is a path with what was found when its port was asked, as long as what
 // decides is what it was judged by, and with the time that its mode has left now.
 func (d *desk) current(path cliv1alpha1.Path) cliv1alpha1.Path {
-	if p, ok := d.asked[anonymous(path.Service)]; ok && p.bases[identity(path)] == basis(path) && !p.lapsed(d.clock) {
-		found := p.paths[identity(path)]
+	if p, ok := d.asked[anonymous(path.Service)]; ok && p.bases[path.Identity()] == basis(path) && !p.lapsed(d.clock) {
+		found := p.paths[path.Identity()]
 		path.Verdict, path.Endpoints = found.Verdict, found.Endpoints
 	}
 	if m, ok := modeOf(path); ok && !m.until.IsZero() {
@@ -56,7 +56,7 @@ func (d *desk) outdated(port cliv1alpha1.PortReference) bool {
 		return false
 	}
 	for _, path := range d.state.Paths {
-		if samePort(path.Service, port) && p.bases[identity(path)] != basis(path) {
+		if samePort(path.Service, port) && p.bases[path.Identity()] != basis(path) {
 			return true
 		}
 	}

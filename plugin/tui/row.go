@@ -2,7 +2,6 @@ package tui
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -138,18 +137,6 @@ func (t theme) verdict(path cliv1alpha1.Path) lipgloss.Style {
 	default:
 		return t.bad
 	}
-}
-
-// identity names a path, so that the cursor stays on it whatever else changes.
-func identity(path cliv1alpha1.Path) string {
-	reference := func(o *cliv1alpha1.ObjectReference) string {
-		if o == nil {
-			return ""
-		}
-		return o.Kind + "/" + o.Namespace + "/" + o.Name
-	}
-	return fmt.Sprintf("%s/%s:%d %s %s %s %d", path.Service.Namespace, path.Service.Name, path.Service.Port,
-		reference(path.Gateway), path.Listener, reference(path.Route), path.Rule)
 }
 
 // matches says whether every word, in small letters, is in what a row says.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/tlsprobe"
 )
@@ -21,6 +23,15 @@ type Through struct {
 	lock sync.Mutex
 	// forbidden is the first refusal of each namespace.
 	forbidden map[string]*ForbiddenError
+}
+
+// NewThrough makes handshakes by the prober with pods of the cluster.
+func NewThrough(cluster *rest.Config, prober tlsprobe.Prober) (*Through, error) {
+	forwarder, err := NewForwarder(cluster)
+	if err != nil {
+		return nil, err
+	}
+	return &Through{Forwarder: forwarder, Prober: prober}, nil
 }
 
 // Probe asks the pod behind an endpoint. What cannot be asked this way at all is
