@@ -123,11 +123,17 @@ func (w *world) need(keys ...gwapi.Key) bool {
 	return w.source.Need(refs)
 }
 
-// needed names keys as a loop does until everything is read.
+// needed names keys as a loop does until everything is read. A read that came
+// before the last Snapshot may have signalled after awaitChange: that is a wake-up
+// too many, which a loop survives and noChange must not see.
 func (w *world) needed(keys ...gwapi.Key) {
 	w.Helper()
 	for !w.need(keys...) {
 		w.awaitChange()
+	}
+	select {
+	case <-w.source.Changes():
+	default:
 	}
 }
 
