@@ -13,6 +13,8 @@ type BackendProtocol string
 const (
 	HTTP1 BackendProtocol = "http/1.1"
 	HTTP2 BackendProtocol = "h2"
+	// TCP is whatever client and backend agree on: Envoy passes bytes on.
+	TCP BackendProtocol = "tcp"
 )
 
 // Backend is one port of one Service under one trust: one Envoy cluster and

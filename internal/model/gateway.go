@@ -1,6 +1,10 @@
 package model
 
-import "github.com/backendtls/backendtls/internal/gwapi"
+import (
+	"time"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+)
 
 // Gateway is everything one fleet of Envoys serves.
 type Gateway struct {
@@ -16,6 +20,8 @@ type Gateway struct {
 	// Unresolved says that GatewayParameters it refers to cannot be used: a
 	// running fleet is left as it is, and none is started.
 	Unresolved bool
+	// SessionLimit ends the sessions of TLS listeners; 0 for DefaultSessionLimit.
+	SessionLimit time.Duration
 	// Fleet is how its Envoys are run in a cluster.
 	Fleet Fleet
 	// Listeners are sorted by Port.
@@ -38,6 +44,8 @@ type Protocol string
 const (
 	HTTP  Protocol = "HTTP"
 	HTTPS Protocol = "HTTPS"
+	// TLS connections are passed on as streams of bytes, chosen by server name.
+	TLS Protocol = "TLS"
 )
 
 // Listener is one bound port.
@@ -59,8 +67,12 @@ type Server struct {
 	Name string
 	// Hostname is "" for every host, may be a wildcard such as *.example.com.
 	Hostname string
-	// Certificates are served by an HTTPS listener.
+	// Certificates are served by an HTTPS listener, and by a TLS listener without
+	// Passthrough.
 	Certificates []KeyPair
+	// Passthrough (TLS only) leaves the client's TLS to the backend: what is passed
+	// on is the handshake itself, so no backend of it has a Trust.
+	Passthrough bool
 	// Hosts are sorted by Hostname.
 	Hosts []VirtualHost
 }
@@ -80,8 +92,10 @@ func (p KeyPair) GoString() string { return p.String() }
 
 // VirtualHost is the rules for one hostname of a Server.
 type VirtualHost struct {
-	// Hostname is "" for every host of the Server; may be a wildcard.
+	// Hostname is "" for every host of the Server; may be a wildcard. On a TLS
+	// listener it is the server name that clients ask for.
 	Hostname string
-	// Rules are in order of precedence: the first match wins.
+	// Rules are in order of precedence: the first match wins. A TLS listener has
+	// at most one, which matches every connection; without one they are closed.
 	Rules []Rule
 }

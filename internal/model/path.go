@@ -23,6 +23,10 @@ type Path struct {
 	Service   gwapi.Key
 	Port      int32
 	PortName  string
+	// Passthrough says that the client's own TLS reaches the Service: no policy
+	// decides there. Mirror says that the Service gets copies of requests: where
+	// the path has a fault, nothing is sent, and nobody is answered 500.
+	Passthrough, Mirror bool
 	// Backend is Backend.Name in the Gateway's Backends, "" where requests get
 	// a 500 (or another controller decides).
 	Backend string

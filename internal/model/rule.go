@@ -12,6 +12,17 @@ type Rule struct {
 	RequestHeaders HeaderModifier
 	Redirect       *Redirect
 	Split          []WeightedBackend
+	// Mirrors get copies of the requests that the Split forwards; what they answer
+	// is thrown away.
+	Mirrors []Mirror `json:",omitzero"`
+}
+
+// Mirror is a share of a Rule's requests that a Backend gets a copy of:
+// Numerator of every Denominator requests, which is not 0.
+type Mirror struct {
+	// Backend is Backend.Name; there is no Mirror for one that is invalid.
+	Backend                string
+	Numerator, Denominator uint32
 }
 
 // WeightedBackend is a share of a Rule's requests.
@@ -34,8 +45,10 @@ const (
 
 // Match is what a request must have; every part must hold.
 type Match struct {
-	Path    ValueMatch // Name is unused
-	Method  string     // "" is any
+	Path ValueMatch // Name is unused
+	// GRPC takes gRPC requests only.
+	GRPC    bool   `json:",omitzero"`
+	Method  string // "" is any
 	Headers []ValueMatch
 	Query   []ValueMatch
 }
