@@ -32,6 +32,9 @@ type Backend struct {
 	// Written is the policy without its mode, what strict verification would
 	// check. It is not part of the name and never reaches Envoy.
 	Written *Trust
+	// Checked is Written.Digest() where live checks are on, "" elsewhere. It is
+	// neither part of the name.
+	Checked string `json:",omitzero"`
 }
 
 // Name is the name of the Envoy cluster and of its endpoint assignment:

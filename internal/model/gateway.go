@@ -24,6 +24,9 @@ type Gateway struct {
 	SessionLimit time.Duration
 	// Fleet is how its Envoys are run in a cluster.
 	Fleet Fleet
+	// ProbeInterval is the time between two live checks of an endpoint behind it; 0
+	// for no checks. It is not part of the digest.
+	ProbeInterval time.Duration `json:",omitzero"`
 	// Listeners are sorted by Port.
 	Listeners []Listener
 	// Backends are sorted by Name; one Envoy cluster each.
@@ -70,6 +73,9 @@ type Server struct {
 	// Certificates are served by an HTTPS listener, and by a TLS listener without
 	// Passthrough.
 	Certificates []KeyPair
+	// Clients is what is asked of the certificates of clients where TLS ends here;
+	// nil for nothing, and then clients are not even asked for one.
+	Clients *ClientValidation
 	// Passthrough (TLS only) leaves the client's TLS to the backend: what is passed
 	// on is the handshake itself, so no backend of it has a Trust.
 	Passthrough bool

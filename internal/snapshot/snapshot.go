@@ -89,6 +89,9 @@ type Observed struct {
 	Fleet map[gwapi.Key]string
 	// Untranslatable says per Gateway why its configuration could not be built.
 	Untranslatable map[gwapi.Key]string
+	// Probes are the verdicts of the live checks. What is absent has not been
+	// checked by this replica, or not since it began to lead.
+	Probes map[model.ProbeKey]model.Probed
 }
 
 // Hidden says whether objects of a kind in a namespace, "" for a kind without,
