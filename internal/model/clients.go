@@ -1,5 +1,34 @@
 package model
 
+import "strings"
+
+// The headers by which a backend learns of its client's certificate. Nobody but
+// Envoy writes them.
+const (
+	// ClientCertificateHeader holds what the client presented (Envoy's XFCC).
+	ClientCertificateHeader = "x-forwarded-client-cert"
+	// ClientVerifiedHeader is "true" or "false" on Servers with a
+	// ClientValidation, and absent on others.
+	ClientVerifiedHeader = "x-client-cert-verified"
+)
+
+// ClientHeader says whether a backend could take a name for one of the headers
+// above: CGI and what came after it (WSGI, FastCGI, PHP) fold case, hyphen and
+// underscore, and some fold everything that is neither letter nor digit.
+func ClientHeader(name string) bool {
+	folded := strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		default:
+			return '-'
+		}
+	}, name)
+	return folded == ClientCertificateHeader || folded == ClientVerifiedHeader
+}
+
 // ClientValidation is what a Server makes of the certificates of its clients
 // (Gateway API, spec.tls.frontend).
 type ClientValidation struct {
