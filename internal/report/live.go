@@ -11,7 +11,7 @@ func Of(object metav1.Object) (live Report, ok bool) {
 	live.Generation = object.GetGeneration()
 	switch o := object.(type) {
 	case *gatewayv1.GatewayClass:
-		live.Conditions = o.Status.Conditions
+		live.Conditions, live.Features = o.Status.Conditions, o.Status.SupportedFeatures
 	case *gatewayv1.Gateway:
 		live.Conditions, live.Listeners, live.Addresses = o.Status.Conditions, o.Status.Listeners, o.Status.Addresses
 	case *gatewayv1.ListenerSet:
@@ -37,7 +37,7 @@ func Of(object metav1.Object) (live Report, ok bool) {
 func Apply(merged Report, object metav1.Object) (ok bool) {
 	switch o := object.(type) {
 	case *gatewayv1.GatewayClass:
-		o.Status.Conditions = merged.Conditions
+		o.Status.Conditions, o.Status.SupportedFeatures = merged.Conditions, merged.Features
 	case *gatewayv1.Gateway:
 		o.Status.Conditions, o.Status.Listeners, o.Status.Addresses = merged.Conditions, merged.Listeners, merged.Addresses
 	case *gatewayv1.ListenerSet:

@@ -34,6 +34,7 @@ func Merge(key gwapi.Key, live, ours Report, now time.Time) Report {
 		merged.Parents = mergeEntries(m, live.Parents, ours.Parents, maxParents, parentEntry)
 	default:
 		merged.Conditions = m.conditions(live.Conditions, ours.Conditions)
+		merged.Features = slices.Clone(ours.Features)
 		merged.Listeners = m.listeners(live.Listeners, ours.Listeners)
 		merged.Addresses = slices.Clone(ours.Addresses)
 	}

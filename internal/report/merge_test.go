@@ -225,7 +225,10 @@ func TestOfAndApplyAreInverse(t *testing.T) {
 		switch object.(type) {
 		case *gatewayv1.BackendTLSPolicy:
 			written.Ancestors = []gatewayv1.PolicyAncestorStatus{{ControllerName: stranger}}
-		case *gatewayv1.GatewayClass, *gatewayv1.ListenerSet:
+		case *gatewayv1.GatewayClass:
+			written.Conditions = conditions("Accepted=True/Accepted@4")
+			written.Features = []gatewayv1.SupportedFeature{{Name: "Gateway"}}
+		case *gatewayv1.ListenerSet:
 			written.Conditions = conditions("Accepted=True/Accepted@4")
 		case *gatewayv1.Gateway:
 			written.Conditions = conditions("Accepted=True/Accepted@4")
@@ -246,6 +249,21 @@ func TestOfAndApplyAreInverse(t *testing.T) {
 	}
 	if _, ok := report.Of(&gatewayv1.ReferenceGrant{}); ok || report.Apply(report.Report{}, &gatewayv1.ReferenceGrant{}) {
 		t.Error("a ReferenceGrant has a status")
+	}
+}
+
+func TestTheFeaturesOfAClassAreThoseOfThisProgramOnly(t *testing.T) {
+	features := func(names ...gatewayv1.FeatureName) (list []gatewayv1.SupportedFeature) {
+		for _, name := range names {
+			list = append(list, gatewayv1.SupportedFeature{Name: name})
+		}
+		return list
+	}
+	merged := report.Merge(gwapi.KeyOf(gwapi.KindGatewayClass, "", "backendtls"),
+		report.Report{Features: features("Gateway", "OfAnEarlierRelease")},
+		report.Report{Features: features("Gateway", "HTTPRoute")}, now)
+	if want := features("Gateway", "HTTPRoute"); !slices.Equal(merged.Features, want) {
+		t.Errorf("got %v, want %v", merged.Features, want)
 	}
 }
 

@@ -22,6 +22,8 @@ type Report struct {
 	Generation int64
 	// Conditions of a GatewayClass, Gateway or ListenerSet.
 	Conditions []metav1.Condition
+	// Features of a GatewayClass, by name.
+	Features []gatewayv1.SupportedFeature
 	// Listeners and Addresses of a Gateway.
 	Listeners []gatewayv1.ListenerStatus
 	Addresses []gatewayv1.GatewayStatusAddress

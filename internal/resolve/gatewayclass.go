@@ -34,6 +34,7 @@ func (b *builder) classes() {
 		b.reports[gwapi.KeyOf(gwapi.KindGatewayClass, "", class.Name)] = report.Report{
 			Generation: class.Generation,
 			Conditions: []metav1.Condition{accepted, b.supportedVersion()},
+			Features:   b.supportedFeatures(),
 		}
 	}
 }

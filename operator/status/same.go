@@ -19,6 +19,7 @@ import (
 func same(a, b report.Report) bool {
 	return a.Generation == b.Generation &&
 		sameConditions(a.Conditions, b.Conditions) &&
+		slices.Equal(a.Features, b.Features) &&
 		slices.EqualFunc(a.Listeners, b.Listeners, func(a, b gatewayv1.ListenerStatus) bool {
 			matching := sameConditions(a.Conditions, b.Conditions)
 			a.Conditions, b.Conditions = nil, nil

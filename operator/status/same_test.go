@@ -25,6 +25,7 @@ func full() report.Report {
 		Conditions: conditions(),
 		Listeners:  []gatewayv1.ListenerStatus{{Name: "http", AttachedRoutes: 1, Conditions: conditions()}},
 		Addresses:  []gatewayv1.GatewayStatusAddress{{Value: "192.0.2.7"}},
+		Features:   []gatewayv1.SupportedFeature{{Name: "Gateway"}},
 		Parents: []gatewayv1.RouteParentStatus{{
 			ParentRef: gatewayv1.ParentReference{Name: "web"}, ControllerName: gwapi.ControllerName, Conditions: conditions(),
 		}},
@@ -49,6 +50,8 @@ func TestReportsAreTheSameWhateverTheTimeTheyWereMadeAt(t *testing.T) {
 		"a listener's reason":   func(r *report.Report) { r.Listeners[0].Conditions[0].Reason = "Invalid" },
 		"an address":            func(r *report.Report) { r.Addresses[0].Value = "192.0.2.8" },
 		"no address":            func(r *report.Report) { r.Addresses = nil },
+		"another feature":       func(r *report.Report) { r.Features[0].Name = "HTTPRoute" },
+		"no feature":            func(r *report.Report) { r.Features = nil },
 		"a parent's section":    func(r *report.Report) { r.Parents[0].ParentRef.SectionName = new(gatewayv1.SectionName("http")) },
 		"a parent's reason":     func(r *report.Report) { r.Parents[0].Conditions[0].Reason = "Invalid" },
 		"no parent":             func(r *report.Report) { r.Parents = nil },

@@ -18,7 +18,11 @@ func statusYAML(t *testing.T, reports report.Set) string {
 	t.Helper()
 	var text strings.Builder
 	for _, key := range slices.SortedFunc(maps.Keys(reports), gwapi.CompareKeys) {
-		encoded, err := manifest.EncodeStatus(key, reports[key])
+		status := reports[key]
+		// They are the program's, not the case's, and grow with every release:
+		// internal/resolve proves them once.
+		status.Features = nil
+		encoded, err := manifest.EncodeStatus(key, status)
 		if err != nil {
 			t.Fatal(err)
 		}
