@@ -1,14 +1,11 @@
 package envoy
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	inspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
-	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -111,7 +108,7 @@ func (t *translation) serverChains(p port) ([]*listenerv3.FilterChain, error) {
 func (t *translation) serverChain(
 	l model.Listener, server model.Server, name string,
 ) (*listenerv3.FilterChain, error) {
-	socket, err := t.downstreamTLS(server)
+	socket, err := t.downstreamTLS(server, "h2", "http/1.1")
 	if err != nil {
 		return nil, err
 	}
@@ -131,29 +128,6 @@ func (t *translation) serverChain(
 		TransportSocketConnectTimeout: durationpb.New(handshakeTimeout),
 	}
 	return chain, validate(chain)
-}
-
-// downstreamTLS is what clients of a server name get. No session ticket keys
-// are configured: Envoy makes its own, so none can leak or outlive it.
-func (t *translation) downstreamTLS(server model.Server) (*corev3.TransportSocket, error) {
-	common := &tlsv3.CommonTlsContext{
-		TlsParams:     tlsParameters(),
-		AlpnProtocols: []string{"h2", "http/1.1"},
-	}
-	seen := map[string]bool{}
-	for _, pair := range server.Certificates {
-		name, ok := t.secret(pair)
-		if !ok || seen[name] {
-			continue
-		}
-		seen[name] = true
-		common.TlsCertificateSdsSecretConfigs = append(common.TlsCertificateSdsSecretConfigs,
-			&tlsv3.SdsSecretConfig{Name: name, SdsConfig: overADS()})
-	}
-	if len(seen) == 0 {
-		return nil, errors.New("it has no usable certificate")
-	}
-	return transportSocket(&tlsv3.DownstreamTlsContext{CommonTlsContext: common})
 }
 
 // inspectTLS reads the server name before the handshake.
