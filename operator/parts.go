@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,6 +21,7 @@ func (r *rooms) parts() map[string]func(context.Context) error {
 		"authority": r.authority.Run,
 		"fleet":     r.fleet.Run,
 		"status":    r.status.Run,
+		"events":    r.events.Run,
 		"health":    r.health.Run,
 		"ledger":    r.serveLedger,
 		"xds":       r.serveXDS,
@@ -113,7 +115,7 @@ func (r *rooms) checks() []health.Check {
 
 // collectors are the metrics of the parts.
 func (r *rooms) collectors() []prometheus.Collector {
-	return append(r.status.Collectors(),
+	return append(slices.Concat(r.status.Collectors(), r.events.Collectors()),
 		health.Flag("backendtls_leader", "Whether this replica holds the lease and writes: 1 or 0.", r.election.Leading),
 	)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/backendtls/backendtls/operator/authority"
 	"github.com/backendtls/backendtls/operator/election"
 	"github.com/backendtls/backendtls/operator/endpoints"
+	"github.com/backendtls/backendtls/operator/events"
 	"github.com/backendtls/backendtls/operator/fleet"
 	"github.com/backendtls/backendtls/operator/health"
 	"github.com/backendtls/backendtls/operator/ledger"
@@ -39,6 +40,7 @@ type rooms struct {
 	server    *xds.Server
 	ledger    *ledger.Ledger
 	status    *status.Writer
+	events    *events.Recorder
 	loop      *loop.Loop
 	health    *health.Server
 
@@ -88,6 +90,7 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 	if err := r.identify(ctx, clients); err != nil {
 		return nil, err
 	}
+	r.events = events.New(events.Config{Client: clients.EventsV1(), Instance: c.PodName, Log: c.Log, Now: time.Now})
 	r.decide(direct)
 	r.health, err = health.New(ctx, health.Config{
 		Health: c.HealthAddress, Metrics: c.MetricsAddress, Profiles: c.PprofAddress,
@@ -140,7 +143,7 @@ func (r *rooms) decide(direct client.Client) {
 	paths := endpoints.New(site, r.server)
 	r.source = watch.New(watch.Config{Cache: r.cache, Client: direct, Log: r.Log, Endpoints: paths})
 	r.status = status.New(status.Config{
-		Client: direct, Cache: r.cache, Leading: r.election.Leading, Log: r.Log, Now: time.Now,
+		Client: direct, Cache: r.cache, Leading: r.election.Leading, Tell: r.events.Tell, Log: r.Log, Now: time.Now,
 	})
 	r.loop = loop.New(loop.Config{
 		Source: r.source, Status: firstSink{r.status, &r.decided}, Fleet: r.fleet,

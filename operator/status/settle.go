@@ -48,6 +48,7 @@ func (w *Writer) settle(ctx context.Context, key gwapi.Key, paid bool) verdict {
 		return verdict{} // What was written comes soon, and is a change.
 	}
 	live, _ := report.Of(object)
+	w.announceLate(key, t, live, object.GetResourceVersion())
 	now := w.config.Now()
 	merged, mine, decided := w.merge(k, key, live, t, now)
 	if !decided {
@@ -109,8 +110,29 @@ func (w *Writer) write(ctx context.Context, a attempt) verdict {
 	limited, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err := w.config.Client.Status().Update(limited, sent, client.FieldOwner(FieldOwner))
+	changes := report.Changes(a.key, a.live, a.merged)
+	if err != nil {
+		return w.failed(ctx, a, err, changes)
+	}
+	w.counts.writes.WithLabelValues(resultWritten).Inc()
+	if a.track.replaced = read; sent.GetResourceVersion() == read {
+		a.track.replaced = "" // The server found nothing new in it.
+	}
+	a.track.wrote, a.track.conflicts, a.track.gone, a.track.unsaid = a.ours, 0, 0, nil
+	if disturbed {
+		w.counts.rewrites.Inc()
+		if a.track.disturbed(a.at) {
+			w.config.Log.Warn("somebody else keeps changing our part of a status, it is put back less and less often",
+				"object", a.key.String(), "writers", others(sent), "controllers", controllers(a.live))
+		}
+	}
+	w.announce(a.key, a.object, changes)
+	return verdict{}
+}
+
+// failed says when to try again what could not be written.
+func (w *Writer) failed(ctx context.Context, a attempt, err error, changes []report.Change) verdict {
 	switch {
-	case err == nil:
 	case ctx.Err() != nil:
 		return verdict{}
 	case apierrors.IsConflict(err):
@@ -130,22 +152,12 @@ func (w *Writer) write(ctx context.Context, a attempt) verdict {
 	default:
 		w.counts.writes.WithLabelValues(resultFailed).Inc()
 		w.complaints.say("a status cannot be written, it is tried again", err, "object", a.key.String())
+		if len(changes) > 0 {
+			// It may have been taken all the same.
+			a.track.unsaid = &unsaid{object: a.object, changes: changes}
+		}
 		return verdict{retry: true}
 	}
-	w.counts.writes.WithLabelValues(resultWritten).Inc()
-	if a.track.replaced = read; sent.GetResourceVersion() == read {
-		a.track.replaced = "" // The server found nothing new in it.
-	}
-	a.track.wrote, a.track.conflicts, a.track.gone = a.ours, 0, 0
-	if disturbed {
-		w.counts.rewrites.Inc()
-		if a.track.disturbed(a.at) {
-			w.config.Log.Warn("somebody else keeps changing our part of a status, it is put back less and less often",
-				"object", a.key.String(), "writers", others(sent), "controllers", controllers(a.live))
-		}
-	}
-	w.announce(a.key, a.live, a.merged)
-	return verdict{}
 }
 
 // has says whether the kind is installed, and whether its objects were listed.

@@ -46,6 +46,9 @@ type track struct {
 	notBefore time.Time
 	// gone counts the writes in a row that found no object.
 	gone int
+	// unsaid is what the last write would have changed if it took place, which is
+	// not known; nil if that is known.
+	unsaid *unsaid
 }
 
 // disturbed takes note of a write that puts back what somebody changed. It says

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,8 +61,12 @@ type Config struct {
 	Cache cache.Cache
 	// Leading says whether this replica may write, now.
 	Leading func() bool
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Tell is told once of each change of a policy's SecurityDegraded and
+	// BackendsVerified that was written, with the object that was replaced, which
+	// it must not modify. It must not block. Nil: only the log tells.
+	Tell func(policy metav1.Object, changes []report.Change)
+	Log  *slog.Logger
+	Now  func() time.Time
 }
 
 // Writer brings desired statuses to the API server.

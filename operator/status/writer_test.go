@@ -259,7 +259,7 @@ func TestWhatAModeWaitsForIsWrittenBeforeAllElse(t *testing.T) {
 	if done := len(s.writes()); done > 500 {
 		t.Errorf("%d other statuses came first", done)
 	}
-	await(t, "the log says it", func() bool { return s.log.count("SecurityDegraded has changed") == 1 })
+	await(t, "the log says it", func() bool { return s.log.count("event=SecurityDegraded") == 1 })
 }
 
 func TestTheCachesObjectsAreNotModified(t *testing.T) {

@@ -1,0 +1,171 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
+
+	"github.com/backendtls/backendtls/internal/report"
+)
+
+// The pace of writing: an Event is for people and must not be in the way of
+// statuses.
+const (
+	waiting      = 1024
+	writeRate    = rate.Limit(25)
+	writeBurst   = 100
+	writeTimeout = 5 * time.Second
+	attempts     = 4
+	retryLeast   = 250 * time.Millisecond
+	// farewell is how long what waits is still written after the end.
+	farewell = 2 * time.Second
+)
+
+// Config is what a Recorder is made of.
+type Config struct {
+	// Client writes; it should have no rate limit of its own.
+	Client eventsv1client.EventsGetter
+	// Instance is the name of this replica's pod.
+	Instance string
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Recorder writes Events.
+type Recorder struct {
+	config  Config
+	limiter *rate.Limiter
+	queue   chan *eventsv1.Event
+	written *prometheus.CounterVec
+}
+
+// The values of the label result.
+const (
+	resultWritten = "written"
+	resultDropped = "dropped"
+)
+
+// New makes a Recorder that writes nothing before Run.
+func New(config Config) *Recorder {
+	r := &Recorder{
+		config: config, limiter: rate.NewLimiter(writeRate, writeBurst), queue: make(chan *eventsv1.Event, waiting),
+		written: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backendtls_events_total",
+			Help: "Events about policies, by result: written; dropped (the API server refused it, or too many waited; " +
+				"the log says which, and the policy's status has it too).",
+		}, []string{"result"}),
+	}
+	r.written.WithLabelValues(resultWritten)
+	r.written.WithLabelValues(resultDropped)
+	return r
+}
+
+// Collectors are the metrics of the Recorder.
+func (r *Recorder) Collectors() []prometheus.Collector { return []prometheus.Collector{r.written} }
+
+// Tell takes note of changes of a policy, which is the object as it was before
+// they were written. It never blocks.
+func (r *Recorder) Tell(policy metav1.Object, changes []report.Change) {
+	for i := range changes {
+		event := r.event(policy, &changes[i])
+		select {
+		case r.queue <- event:
+		default:
+			r.drop(event, errors.New("too many Events wait"))
+		}
+	}
+}
+
+// Run writes until ctx ends, and then what is left in a moment.
+func (r *Recorder) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			r.rest(ctx)
+			return nil
+		case event := <-r.queue:
+			if r.limiter.Wait(ctx) != nil {
+				r.last(ctx, event)
+				continue
+			}
+			r.write(ctx, event)
+		}
+	}
+}
+
+// rest writes what waits, for a while: the changes were written into statuses,
+// and nobody else will tell of them.
+func (r *Recorder) rest(ctx context.Context) {
+	for {
+		select {
+		case event := <-r.queue:
+			r.last(ctx, event)
+		default:
+			return
+		}
+	}
+}
+
+func (r *Recorder) last(ctx context.Context, event *eventsv1.Event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	if err := r.create(ctx, event); err != nil {
+		r.drop(event, err)
+	}
+}
+
+// write tries a few times.
+func (r *Recorder) write(ctx context.Context, event *eventsv1.Event) {
+	pause := retryLeast
+	for attempt := 1; ; attempt++ {
+		err := r.create(ctx, event)
+		switch {
+		case err == nil:
+			return
+		case ctx.Err() != nil:
+			r.last(ctx, event)
+			return
+		case attempt == attempts || final(err):
+			r.drop(event, err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			pause *= 2
+		}
+	}
+}
+
+// create sends one Event. That it exists means that it was sent before.
+func (r *Recorder) create(ctx context.Context, event *eventsv1.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	_, err := r.config.Client.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	r.written.WithLabelValues(resultWritten).Inc()
+	return nil
+}
+
+// final says whether trying again makes no sense: the namespace is being
+// removed, or the right is missing.
+func final(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) ||
+		apierrors.IsBadRequest(err)
+}
+
+func (r *Recorder) drop(event *eventsv1.Event, err error) {
+	r.written.WithLabelValues(resultDropped).Inc()
+	r.config.Log.Warn("an Event was not written", "object", "backendtlspolicy/"+event.Namespace+"/"+event.Regarding.Name,
+		"event", event.Reason, "error", err)
+}
