@@ -30,9 +30,12 @@ const (
 	serverName = "backendtls"
 )
 
-// httpFilters is the connection manager of a filter chain.
-func httpFilters(l model.Listener, routeName string) ([]*listenerv3.Filter, error) {
-	manager, err := newConnectionManager(l, routeName)
+// httpFilters is the connection manager of a filter chain, whose clients are
+// verified by clients where that is not nil.
+func httpFilters(
+	l model.Listener, routeName string, clients *model.ClientValidation,
+) ([]*listenerv3.Filter, error) {
+	manager, err := newConnectionManager(l, routeName, clients)
 	if err != nil {
 		return nil, err
 	}
@@ -40,15 +43,22 @@ func httpFilters(l model.Listener, routeName string) ([]*listenerv3.Filter, erro
 	if err != nil {
 		return nil, err
 	}
-	return []*listenerv3.Filter{{
+	filters := []*listenerv3.Filter{{
 		Name:       connectionManager,
 		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: packed},
-	}}, nil
+	}}
+	if clients == nil {
+		return filters, nil
+	}
+	admitted, err := admittedBy(clients)
+	return append([]*listenerv3.Filter{admitted}, filters...), err
 }
 
 // newConnectionManager hardens a port that faces the internet, by Envoy's
 // advice for edge proxies (best_practices/edge) except where said.
-func newConnectionManager(l model.Listener, routeName string) (*hcmv3.HttpConnectionManager, error) {
+func newConnectionManager(
+	l model.Listener, routeName string, clients *model.ClientValidation,
+) (*hcmv3.HttpConnectionManager, error) {
 	router, err := pack(&routerv3.Router{
 		// Clients learn nothing of what is behind, backends are sent no x-envoy
 		// headers they might believe.
@@ -76,13 +86,10 @@ func newConnectionManager(l model.Listener, routeName string) (*hcmv3.HttpConnec
 		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{
 			{UpgradeType: "websocket"},
 		},
-		// A certificate of the client is not verified here, so nothing that
-		// claims to describe one may reach a backend.
-		ForwardClientCertDetails: hcmv3.HttpConnectionManager_SANITIZE,
 	}
 	boundRequests(manager)
-	trustNoClient(manager)
-	return manager, nil
+	forwardClients(manager, clients)
+	return manager, trustNoClient(manager)
 }
 
 // boundRequests limits what one client can hold on to. There is no limit on
@@ -99,8 +106,9 @@ func boundRequests(manager *hcmv3.HttpConnectionManager) {
 	manager.RequestHeadersTimeout = durationpb.New(headersTimeout)
 }
 
-// trustNoClient takes addresses from connections and paths without tricks.
-func trustNoClient(manager *hcmv3.HttpConnectionManager) {
+// trustNoClient takes addresses from connections, paths without tricks, and from
+// nobody what is known of certificates.
+func trustNoClient(manager *hcmv3.HttpConnectionManager) error {
 	manager.UseRemoteAddress = wrapperspb.Bool(true)
 	// An internal client could steer Envoy with x-envoy headers. No address is
 	// internal as long as InternalAddressConfig is absent; an empty one would
@@ -118,4 +126,5 @@ func trustNoClient(manager *hcmv3.HttpConnectionManager) {
 	manager.StripTrailingHostDot = true
 	manager.MergeSlashes = false
 	manager.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_KEEP_UNCHANGED
+	return dropClientHeaders(manager)
 }

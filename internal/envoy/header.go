@@ -59,10 +59,13 @@ func headerOption(
 }
 
 // changeable refuses the headers that Envoy would refuse, together with every
-// other route of the port.
+// other route of the port, and those that speak of the client's certificate.
 func changeable(name string) error {
 	if !token(name) {
 		return fmt.Errorf("%q is no name of a header", name)
+	}
+	if model.ClientHeader(name) {
+		return fmt.Errorf("the header %s is for what is known of the client's certificate", name)
 	}
 	if strings.EqualFold(name, "host") {
 		return fmt.Errorf("the header %s cannot be changed by a header modifier", name)

@@ -76,7 +76,7 @@ func statPrefix(l model.Listener) string {
 func (t *translation) plainChain(p port) ([]*listenerv3.FilterChain, error) {
 	name := RouteName(p.Listener)
 	t.routes(name, t.plainHosts(p))
-	filters, err := httpFilters(p.Listener, name)
+	filters, err := httpFilters(p.Listener, name, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (t *translation) serverChains(p port) ([]*listenerv3.FilterChain, error) {
 			if err != nil {
 				return err
 			}
-			t.routes(name, t.serverHosts(p, server))
+			t.routes(name, tellBackends(t.serverHosts(p, server), server.Clients))
 			chains = append(chains, chain)
 			return nil
 		})
@@ -112,7 +112,7 @@ func (t *translation) serverChain(
 	if err != nil {
 		return nil, err
 	}
-	filters, err := httpFilters(l, name)
+	filters, err := httpFilters(l, name, server.Clients)
 	if err != nil {
 		return nil, err
 	}

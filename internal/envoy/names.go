@@ -23,19 +23,27 @@ const (
 	// anyHost stands for the empty hostname where Envoy or a name needs a word.
 	anyHost = "*"
 
-	httpFilterRouter   = "envoy.filters.http.router"
-	credentialInjector = "envoy.filters.http.credential_injector" //nolint:gosec // a name, no credential
-	upstreamCodec      = "envoy.filters.http.upstream_codec"
-	healthCheck        = "envoy.filters.http.health_check"
-	previousHosts      = "envoy.retry_host_predicates.previous_hosts"
-	tlsInspector       = "envoy.filters.listener.tls_inspector"
-	connectionManager  = "envoy.filters.network.http_connection_manager"
-	tlsSocket          = "envoy.transport_sockets.tls"
-	stdoutAccessLog    = "envoy.access_loggers.stdout"
-	httpOptions        = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	dnsCluster         = "envoy.clusters.dns"
-	genericCredential  = "envoy.http.injected_credentials.generic" //nolint:gosec // a name, no credential
-	connectionMonitor  = "envoy.resource_monitors.global_downstream_max_connections"
+	// admittedState is the state of a connection that names the CA certificates
+	// its client's certificate is verified with.
+	admittedState = "backendtls.dev/client-ca"
+	stringState   = "envoy.string"
+
+	httpFilterRouter    = "envoy.filters.http.router"
+	credentialInjector  = "envoy.filters.http.credential_injector" //nolint:gosec // a name, no credential
+	upstreamCodec       = "envoy.filters.http.upstream_codec"
+	healthCheck         = "envoy.filters.http.health_check"
+	previousHosts       = "envoy.retry_host_predicates.previous_hosts"
+	headerMutation      = "envoy.filters.http.header_mutation"
+	earlyHeaderMutation = "envoy.http.early_header_mutation.header_mutation"
+	setFilterState      = "envoy.filters.network.set_filter_state"
+	tlsInspector        = "envoy.filters.listener.tls_inspector"
+	connectionManager   = "envoy.filters.network.http_connection_manager"
+	tlsSocket           = "envoy.transport_sockets.tls"
+	stdoutAccessLog     = "envoy.access_loggers.stdout"
+	httpOptions         = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	dnsCluster          = "envoy.clusters.dns"
+	genericCredential   = "envoy.http.injected_credentials.generic" //nolint:gosec // a name, no credential
+	connectionMonitor   = "envoy.resource_monitors.global_downstream_max_connections"
 )
 
 // ListenerName names the listener of a port: http/8080, https/8443.

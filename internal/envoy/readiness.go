@@ -84,7 +84,9 @@ func (t *translation) newReadiness(name string) (*listenerv3.Listener, error) {
 		}},
 	}
 	boundRequests(manager)
-	trustNoClient(manager)
+	if err := trustNoClient(manager); err != nil {
+		return nil, err
+	}
 	packed, err := pack(manager)
 	if err != nil {
 		return nil, err
