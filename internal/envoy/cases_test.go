@@ -133,6 +133,7 @@ func cases(tb testing.TB) map[string]model.Gateway {
 		"trust":     trustCase(f),
 		"https":     httpsCase(f),
 		"isolation": isolationCase(),
+		"clients":   clientsCase(f),
 		"matches":   matchesCase(),
 		"redirects": redirectsCase(),
 		"failures":  failuresCase(f),
@@ -223,6 +224,37 @@ func httpsCase(f fixture) model.Gateway {
 			},
 		},
 	})
+	return g
+}
+
+// clientsCase asks clients for certificates on two of three ports, and on the
+// second lets in whoever has none. A server without a CA has no filter chain.
+func clientsCase(f fixture) model.Gateway {
+	api := backend("api", nil)
+	pair := model.KeyPair{
+		Secret: gwapi.KeyOf(gwapi.KindSecret, "default", "server"), Chain: f.serverChain, Key: f.serverKey,
+	}
+	server := func(name string, clients *model.ClientValidation) model.Server {
+		redirect := model.Rule{
+			Route: route, Index: 1, Match: model.Match{Path: path(model.Prefix, "/old")},
+			Redirect: &model.Redirect{Hostname: "new.example.com", StatusCode: 302},
+		}
+		return model.Server{
+			Name: name, Hostname: name + ".example.com", Certificates: []model.KeyPair{pair}, Clients: clients,
+			Hosts: []model.VirtualHost{host("", redirect, to(share(api, 1)))},
+		}
+	}
+	g := gateway([]model.Backend{api})
+	g.Listeners = []model.Listener{
+		{Port: 8443, Protocol: model.HTTPS, Servers: []model.Server{
+			server("strict", &model.ClientValidation{Anchors: [][]byte{f.ca, f.leaf}}),
+			server("without-a-ca", &model.ClientValidation{}),
+		}},
+		{Port: 8444, Protocol: model.HTTPS, Servers: []model.Server{
+			server("fallback", &model.ClientValidation{Anchors: [][]byte{f.ca}, Fallback: true}),
+		}},
+		{Port: 8445, Protocol: model.HTTPS, Servers: []model.Server{server("anybody", nil)}},
+	}
 	return g
 }
 

@@ -88,6 +88,9 @@ func staticListener(resources envoy.Resources, l *listenerv3.Listener) (*listene
 
 func inlineRoutes(resources envoy.Resources, filter *listenerv3.Filter) error {
 	manager := &hcmv3.HttpConnectionManager{}
+	if !filter.GetTypedConfig().MessageIs(manager) {
+		return nil
+	}
 	if err := filter.GetTypedConfig().UnmarshalTo(manager); err != nil {
 		return err
 	}
