@@ -11,8 +11,10 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/snapshot"
 	"github.com/backendtls/backendtls/operator/authn"
 	"github.com/backendtls/backendtls/operator/authority"
@@ -23,6 +25,7 @@ import (
 	"github.com/backendtls/backendtls/operator/health"
 	"github.com/backendtls/backendtls/operator/ledger"
 	"github.com/backendtls/backendtls/operator/loop"
+	"github.com/backendtls/backendtls/operator/metrics"
 	"github.com/backendtls/backendtls/operator/status"
 	"github.com/backendtls/backendtls/operator/watch"
 	"github.com/backendtls/backendtls/operator/xds"
@@ -41,6 +44,8 @@ type rooms struct {
 	ledger    *ledger.Ledger
 	status    *status.Writer
 	events    *events.Recorder
+	witness   *metrics.Witness
+	streams   *metrics.Streams
 	loop      *loop.Loop
 	health    *health.Server
 
@@ -87,6 +92,11 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 		Client: direct, Cache: r.cache, Authority: r.authority.Bundle, Leading: r.election.Leading,
 		OperatorNamespace: c.Namespace, OperatorImage: image, Log: c.Log,
 	})
+	r.witness = metrics.New(metrics.Config{Leading: r.election.Leading, Now: time.Now})
+	r.streams = metrics.NewStreams(
+		func() map[gwapi.Key][]model.Envoy { return r.server.Envoys() },
+		func() time.Time { return lastEnd(r.authority.Bundle()) },
+	)
 	if err := r.identify(ctx, clients); err != nil {
 		return nil, err
 	}
@@ -94,7 +104,7 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 	r.decide(direct)
 	r.health, err = health.New(ctx, health.Config{
 		Health: c.HealthAddress, Metrics: c.MetricsAddress, Profiles: c.PprofAddress,
-		Checks: r.checks(), Registry: metrics.Registry, Collectors: r.collectors(), Log: c.Log,
+		Checks: r.checks(), Registry: ctrlmetrics.Registry, Collectors: r.collectors(), Log: c.Log,
 	})
 	return r, err
 }
@@ -113,7 +123,7 @@ func (r *rooms) identify(ctx context.Context, clients kubernetes.Interface) erro
 		return err
 	}
 	if r.server, err = xds.New(xds.Config{
-		Authenticator: envoyPods{envoys}, Credentials: credentials.NewTLS(r.authority.TLSConfig()),
+		Authenticator: countedPeers{envoyPods{envoys}, r.streams}, Credentials: credentials.NewTLS(r.authority.TLSConfig()),
 		Log: r.Log, Now: time.Now,
 	}); err != nil {
 		return fmt.Errorf("xds server: %w", err)
@@ -147,6 +157,7 @@ func (r *rooms) decide(direct client.Client) {
 	})
 	r.loop = loop.New(loop.Config{
 		Source: r.source, Status: firstSink{r.status, &r.decided}, Fleet: r.fleet,
-		Publisher: shared{publisher{r.server}, r.ledger}, Endpoints: paths, Site: site, Log: r.Log,
+		Publisher: countedPublisher{shared{publisher{r.server}, r.ledger}, r.streams}, Endpoints: paths,
+		Witness: r.witness, Site: site, Log: r.Log,
 	})
 }

@@ -14,6 +14,9 @@ type Result struct {
 	// Gateways are ours, by key.
 	Gateways map[gwapi.Key]model.Gateway
 	Reports  report.Set
+	// Standings are what each policy comes to on each Gateway that it is reported
+	// on, for metrics, sorted by policy and Gateway.
+	Standings []model.Standing
 	// Paths are every Gateway-route-Service path of every controller, sorted.
 	Paths []model.Path
 	// Refs maps each object that was named, existing or missing, to the
@@ -47,6 +50,7 @@ func Build(snap *snapshot.Snapshot) Result {
 	return Result{
 		Gateways:     gateways,
 		Reports:      b.reports,
+		Standings:    policies.counted(),
 		Paths:        b.paths(routes, others),
 		Refs:         b.sortedRefs(),
 		NextDeadline: b.next,

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -50,6 +51,8 @@ type tlsPolicy struct {
 	// shadowed is how many trusted-certificates Envoy refuses although they are
 	// trusted, see verify.Shadowed.
 	shadowed int
+	// revocationEnds is when the first issuer has no revocation list any more.
+	revocationEnds time.Time
 	// written is the policy without its mode, asked the policy with it (the same
 	// where no insecure mode is asked for); nil where it is refused.
 	written, asked *model.Trust

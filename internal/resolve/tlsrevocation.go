@@ -136,6 +136,7 @@ func (j *policyJudge) endless(authority *x509.Certificate) string {
 // each issuer one list must be valid.
 func (j *policyJudge) noteTimes(field string, lists []*x509.RevocationList) {
 	now := j.bundles.b.snap.Now
+	j.policy.revocationEnds = revocationEnds(lists)
 	valid := map[string]bool{}
 	for _, list := range lists {
 		j.bundles.b.deadline(list.ThisUpdate)

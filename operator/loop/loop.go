@@ -68,8 +68,10 @@ type Config struct {
 	Fleet     Fleet
 	Publisher Publisher
 	Endpoints Endpoints
-	Site      snapshot.Site
-	Log       *slog.Logger
+	// Witness is nil where nobody counts.
+	Witness Witness
+	Site    snapshot.Site
+	Log     *slog.Logger
 }
 
 // Loop turns snapshots into configuration and status.
@@ -176,6 +178,7 @@ func (l *Loop) batch(now time.Time) time.Time {
 	snap.Observed = l.observe()
 	result, whole := l.build(&snap)
 	if whole && !l.Source.Need(result.Refs) {
+		l.tell(result, snap.Observed, Waiting, now)
 		return result.NextDeadline
 	}
 	l.forget(result.Gateways)
@@ -192,9 +195,12 @@ func (l *Loop) batch(now time.Time) time.Time {
 		result, whole = l.build(&snap)
 	}
 	l.announce(result.Gateways)
-	if whole {
-		l.Status.Put(result.Reports)
+	if !whole {
+		l.tell(result, snap.Observed, Partial, now)
+		return result.NextDeadline
 	}
+	l.tell(result, snap.Observed, Whole, now)
+	l.Status.Put(result.Reports)
 	return result.NextDeadline
 }
 
