@@ -4,8 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
+	"net/url"
 	"strconv"
 	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
@@ -13,6 +22,7 @@ import (
 	"github.com/backendtls/backendtls/operator/authn"
 	"github.com/backendtls/backendtls/operator/ledger"
 	"github.com/backendtls/backendtls/operator/loop"
+	"github.com/backendtls/backendtls/operator/watch"
 	"github.com/backendtls/backendtls/operator/xds"
 )
 
@@ -65,6 +75,41 @@ type firstSink struct {
 func (f firstSink) Put(desired report.Set) {
 	f.StatusSink.Put(desired)
 	f.gate.pass()
+}
+
+// sliceSinks tell each of several of the EndpointSlices of a Service.
+type sliceSinks []watch.EndpointSink
+
+func (s sliceSinks) SetSlices(service types.NamespacedName, endpointSlices []*discoveryv1.EndpointSlice) {
+	for _, sink := range s {
+		sink.SetSlices(service, endpointSlices)
+	}
+}
+
+// podReader reads Pods from the API server itself: the cache has only those of
+// fleets, and what decides whom to dial must not be old.
+type podReader struct{ pods corev1client.PodsGetter }
+
+func (r podReader) read(ctx context.Context, name types.NamespacedName) (*corev1.Pod, error) {
+	return r.pods.Pods(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+}
+
+// addressOf is the API server's address, where the configuration has one instead
+// of a name.
+func addressOf(config *rest.Config) []netip.Addr {
+	server, err := url.Parse(config.Host)
+	if err != nil {
+		return nil
+	}
+	host := server.Hostname()
+	if host == "" {
+		host = config.Host // It may be an address alone.
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return nil
+	}
+	return []netip.Addr{address.Unmap()}
 }
 
 // portOf is the port of an address to listen on.

@@ -35,7 +35,13 @@ type Cluster struct {
 	// TrustFirst and TrustAfter are the bounds of the steps in which the CA of xDS
 	// is replaced; 0 for those of package authority.
 	TrustFirst, TrustAfter time.Duration
-	Log                    *slog.Logger
+	// ProbeConcurrency is how many endpoints are asked for their certificates at a
+	// time, ProbeRate how many a second begin to be, and ProbeTimeout bounds each;
+	// 0 for those of package probe.
+	ProbeConcurrency int
+	ProbeRate        float64
+	ProbeTimeout     time.Duration
+	Log              *slog.Logger
 }
 
 // What the manifests call the operator. Its Service's name is in the bootstrap

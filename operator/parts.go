@@ -24,6 +24,7 @@ func (r *rooms) parts() map[string]func(context.Context) error {
 		"events":    r.events.Run,
 		"health":    r.health.Run,
 		"ledger":    r.serveLedger,
+		"probe":     r.probe.Run,
 		"xds":       r.serveXDS,
 		"loop":      r.runLoop,
 		"leader":    r.followLeader,
@@ -81,6 +82,8 @@ func (r *rooms) followLeader(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.election.Changes():
+			// First of all, because the one that leads now dials the same.
+			r.probe.Poke()
 			r.status.Poke()
 			r.fleet.Poke()
 		case <-r.authority.Changes():

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +27,7 @@ import (
 	"github.com/backendtls/backendtls/operator/ledger"
 	"github.com/backendtls/backendtls/operator/loop"
 	"github.com/backendtls/backendtls/operator/metrics"
+	"github.com/backendtls/backendtls/operator/probe"
 	"github.com/backendtls/backendtls/operator/status"
 	"github.com/backendtls/backendtls/operator/watch"
 	"github.com/backendtls/backendtls/operator/xds"
@@ -43,6 +45,7 @@ type rooms struct {
 	server    *xds.Server
 	ledger    *ledger.Ledger
 	status    *status.Writer
+	probe     *probe.Prober
 	events    *events.Recorder
 	witness   *metrics.Witness
 	streams   *metrics.Streams
@@ -101,7 +104,7 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 		return nil, err
 	}
 	r.events = events.New(events.Config{Client: clients.EventsV1(), Instance: c.PodName, Log: c.Log, Now: time.Now})
-	r.decide(direct)
+	r.decide(direct, clients.CoreV1())
 	r.health, err = health.New(ctx, health.Config{
 		Health: c.HealthAddress, Metrics: c.MetricsAddress, Profiles: c.PprofAddress,
 		Checks: r.checks(), Registry: ctrlmetrics.Registry, Collectors: r.collectors(), Log: c.Log,
@@ -148,16 +151,20 @@ func (r *rooms) identify(ctx context.Context, clients kubernetes.Interface) erro
 }
 
 // decide makes what turns objects into configuration and status.
-func (r *rooms) decide(direct client.Client) {
+func (r *rooms) decide(direct client.Client, pods corev1client.PodsGetter) {
 	var site snapshot.Site
 	paths := endpoints.New(site, r.server)
-	r.source = watch.New(watch.Config{Cache: r.cache, Client: direct, Log: r.Log, Endpoints: paths})
+	r.probe = probe.New(probe.Config{
+		Leading: r.election.Leading, Pod: podReader{pods}.read, Refused: addressOf(r.REST),
+		Concurrency: r.ProbeConcurrency, Rate: r.ProbeRate, Timeout: r.ProbeTimeout, Log: r.Log,
+	})
+	r.source = watch.New(watch.Config{Cache: r.cache, Client: direct, Log: r.Log, Endpoints: sliceSinks{paths, r.probe}})
 	r.status = status.New(status.Config{
 		Client: direct, Cache: r.cache, Leading: r.election.Leading, Tell: r.events.Tell, Log: r.Log, Now: time.Now,
 	})
 	r.loop = loop.New(loop.Config{
 		Source: r.source, Status: firstSink{r.status, &r.decided}, Fleet: r.fleet,
 		Publisher: countedPublisher{shared{publisher{r.server}, r.ledger}, r.streams}, Endpoints: paths,
-		Witness: r.witness, Site: site, Log: r.Log,
+		Checks: r.probe, Witness: r.witness, Site: site, Log: r.Log,
 	})
 }

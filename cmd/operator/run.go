@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/backendtls/backendtls/operator"
 	"github.com/backendtls/backendtls/operator/authority"
+	"github.com/backendtls/backendtls/operator/probe"
 )
 
 const runHelp = `Run Gateways in a Kubernetes cluster.
@@ -47,7 +49,7 @@ func run() *cobra.Command {
 			return fmt.Errorf("%q is no flag: run takes no arguments", args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkTrust(&c); err != nil {
+			if err := cmp.Or(checkTrust(&c), checkProbe(&c)); err != nil {
 				return err
 			}
 			if err := completeCluster(&c, kubeconfig); err != nil {
@@ -76,6 +78,12 @@ func run() *cobra.Command {
 		"how long Envoys have to learn of a new xDS CA before it signs: more than kubelet takes to renew a mounted ConfigMap")
 	flags.DurationVar(&c.TrustAfter, "xds-ca-trust-after", authority.TrustAfter,
 		"how long the xDS CA before is trusted once it does not sign any more")
+	flags.IntVar(&c.ProbeConcurrency, "probe-concurrency", probe.DefaultConcurrency,
+		"how many endpoints the live certificate checks ask at a time, one of each Service")
+	flags.Float64Var(&c.ProbeRate, "probe-rate", probe.DefaultRate,
+		"how many endpoints a second the live certificate checks begin to ask")
+	flags.DurationVar(&c.ProbeTimeout, "probe-timeout", probe.DefaultTimeout,
+		"how long an endpoint has for the handshake of a live certificate check")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log what is published and acknowledged")
 	return command
 }
@@ -96,6 +104,20 @@ func checkTrust(c *operator.Cluster) error {
 	case c.TrustAfter < leastTrustAfter:
 		return fmt.Errorf("--xds-ca-trust-after %s: must be at least %s, "+
 			"or Envoys turn away from a replica that has yet to learn that it does not sign", c.TrustAfter, leastTrustAfter)
+	}
+	return nil
+}
+
+// checkProbe holds the flags of the live checks to what makes sense: a backend
+// that is asked as fast as can be has no time for anything else.
+func checkProbe(c *operator.Cluster) error {
+	switch {
+	case c.ProbeConcurrency < 1 || c.ProbeConcurrency > probe.MostConcurrency:
+		return fmt.Errorf("--probe-concurrency %d: must be from 1 to %d", c.ProbeConcurrency, probe.MostConcurrency)
+	case !(c.ProbeRate >= probe.LeastRate && c.ProbeRate <= probe.MostRate):
+		return fmt.Errorf("--probe-rate %g: must be from %g to %g a second", c.ProbeRate, probe.LeastRate, probe.MostRate)
+	case c.ProbeTimeout < probe.LeastTimeout || c.ProbeTimeout > probe.MostTimeout:
+		return fmt.Errorf("--probe-timeout %s: must be from %s to %s", c.ProbeTimeout, probe.LeastTimeout, probe.MostTimeout)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 )
@@ -32,15 +33,22 @@ type Backend struct {
 	// Written is the policy without its mode, what strict verification would
 	// check. It is not part of the name and never reaches Envoy.
 	Written *Trust
+	// SessionLimit ends requests over a connection with a trust; see LimitSession.
+	SessionLimit time.Duration `json:",omitzero"`
 	// Checked is Written.Digest() where live checks are on, "" elsewhere. It is
-	// neither part of the name.
+	// not part of the name.
 	Checked string `json:",omitzero"`
 }
 
 // Name is the name of the Envoy cluster and of its endpoint assignment:
-// namespace/service/port/digest, the digest covering protocol and trust.
+// namespace/service/port/digest, the digest covering protocol, trust and limit.
 func (b Backend) Name() string {
-	return fmt.Sprintf("%s/%s", b.StatName(), digest(b.Protocol, b.Trust.canonical())[:16])
+	decided := []any{b.Protocol, b.Trust.canonical()}
+	if b.SessionLimit != 0 {
+		// Left out where 0: what was added later must not rename every cluster.
+		decided = append(decided, b.SessionLimit)
+	}
+	return fmt.Sprintf("%s/%s", b.StatName(), digest(decided...)[:16])
 }
 
 // StatName is namespace/service/port: the name statistics are kept under,

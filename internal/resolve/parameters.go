@@ -46,6 +46,10 @@ type parameterResult struct {
 	bounds []bound
 	// fleet is what they say about the Envoys.
 	fleet model.Fleet
+	// sessionLimit is as in model.LimitSession.
+	sessionLimit time.Duration
+	// probe is what they say about live checks.
+	probe probeSetting
 }
 
 // bound is backendTLS of one GatewayParameters.
@@ -131,7 +135,9 @@ func (b *builder) addParameters(
 		result.addFault(field + ": " + sentence)
 		return nil
 	}
-	if key := gwapi.KeyOf(gwapi.KindGatewayParameters, namespace, name); object.Spec.BackendTLS != nil &&
+	key := gwapi.KeyOf(gwapi.KindGatewayParameters, namespace, name)
+	result.probe.add(key, object.Spec.Probe)
+	if object.Spec.BackendTLS != nil &&
 		!slices.ContainsFunc(result.bounds, func(b bound) bool { return b.object == key }) {
 		result.addBound(key, object.Spec.BackendTLS)
 	}

@@ -25,6 +25,7 @@ func (b *builder) buildModels(policies *tlsPolicies) map[gwapi.Key]model.Gateway
 			Unresolved:     node.parameters.Fault != "" || node.parameters.Unseen != "",
 			Fleet:          node.fleet(),
 			Listeners:      node.buildListeners(),
+			SessionLimit:   node.parameters.sessionLimit,
 		}
 		if node.address.ip.IsValid() {
 			node.model.Address = node.address.ip.String()
@@ -35,6 +36,7 @@ func (b *builder) buildModels(policies *tlsPolicies) map[gwapi.Key]model.Gateway
 		for _, name := range slices.Sorted(maps.Keys(node.backends)) {
 			node.model.Backends = append(node.model.Backends, node.backends[name])
 		}
+		node.check(b.snap.Site.Standalone)
 		node.stamp(concerned[node.key])
 		gateways[node.key] = node.model
 	}
@@ -55,6 +57,9 @@ func (g *gatewayNode) stamp(policies []gwapi.Key) {
 	}
 	for _, compiled := range g.routes {
 		share := compiled.share()
+		if other, twice := shares[compiled.route.key]; twice {
+			share = model.Digest(other, share)
+		}
 		shares[compiled.route.key] = share
 		for policy, part := range compiled.policyParts(clusters) {
 			decided[policy] = append(decided[policy], append(part, share)...)
@@ -101,17 +106,20 @@ func (g *gatewayNode) ownShare() string {
 		Name         string
 		Hostname     string
 		Certificates []model.KeyPair
+		Clients      string `json:",omitempty"`
+		Passthrough  bool
 	}
 	servers := []server{}
 	for _, listener := range g.model.Listeners {
 		for i := range listener.Servers {
 			s := &listener.Servers[i]
 			servers = append(servers, server{
-				listener.Port, listener.Declared, listener.Protocol, s.Name, s.Hostname, s.Certificates,
+				listener.Port, listener.Declared, listener.Protocol, s.Name, s.Hostname, s.Certificates, s.Clients.Digest(),
+				s.Passthrough,
 			})
 		}
 	}
-	return model.Digest(g.key, g.model.Address, g.model.ExclusivePorts, g.model.ReadinessPort, servers)
+	return model.Digest(g.key, g.model.Address, g.model.ExclusivePorts, g.model.ReadinessPort, g.model.SessionLimit, servers)
 }
 
 // share is what the route decides on the Gateway: its hosts and its rules.
@@ -141,7 +149,7 @@ func (c *compiledRoute) share() string {
 			rules[i].Matches = append(rules[i].Matches, match.match)
 		}
 	}
-	return model.Digest(places, rules)
+	return model.Digest(places, rules, c.passthrough)
 }
 
 // policyParts are, for each policy that decides about a backend of the route,

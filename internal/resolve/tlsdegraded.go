@@ -13,9 +13,9 @@ import (
 
 // degradedCondition is SecurityDegraded. It turns True before the first Envoy
 // loosens, and False only when no expected Envoy can be using what it names.
-func (p *tlsPolicies) degradedCondition(s *tlsStanding) metav1.Condition {
+func (p *tlsPolicies) degradedCondition(s *tlsStanding, gateway *model.Gateway) metav1.Condition {
 	if s.told.Insecure() {
-		return report.PolicyDegraded(modeReason(s.told), s.degradation(p.b.snap.Now))
+		return report.PolicyDegraded(modeReason(s.told), s.degradation(p.b.snap.Now, p.strictly(s, gateway)))
 	}
 	switch {
 	case s.refused.some() && len(s.ports) > 0:
@@ -44,8 +44,9 @@ func ending(until time.Time) string {
 	return " and ends at " + stamp(until)
 }
 
-// degradation says what is not checked, since when, until when and why.
-func (s *tlsStanding) degradation(now time.Time) string {
+// degradation says what is not checked, since when, until when and why, and
+// whether all that would be necessary.
+func (s *tlsStanding) degradation(now time.Time, strictly string) string {
 	parts := []string{fmt.Sprintf("%s: %s", s.told, unchecked(s.told))}
 	if len(s.holders) > 0 {
 		parts = append(parts, "still so because Envoy has not acknowledged its end: "+strings.Join(s.holders, "; "))
@@ -69,7 +70,7 @@ func (s *tlsStanding) degradation(now time.Time) string {
 		}
 		parts = append(parts, reason)
 	}
-	return strings.Join(append(parts, "strict verification was not checked"), "; ")
+	return strings.Join(append(parts, strictly), "; ")
 }
 
 // continuouslySince is when SecurityDegraded turned True, however often the

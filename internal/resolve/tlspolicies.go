@@ -29,6 +29,9 @@ type tlsPolicies struct {
 	// clusters are the policies by cluster name, of the Gateways that were asked
 	// about.
 	clusters map[gwapi.Key]map[string]gwapi.Key
+	// checked are the places of each policy's backends in the models of the Gateways
+	// that were asked about.
+	checked map[gwapi.Key]map[gwapi.Key][]int
 	// ordered are the standings by policy and Gateway.
 	ordered []*tlsStanding
 }
@@ -48,12 +51,13 @@ func newTLSPolicies(b *builder, reaches []reach) *tlsPolicies {
 	p := &tlsPolicies{
 		b:          b,
 		targets:    newTLSTargets(b.snap),
-		bundles:    &bundles{b: b, read: map[bundleKey]bundle{}, crls: map[bundleKey]crlBundle{}},
+		bundles:    b.bundles,
 		broken:     map[string][]brokenPolicy{},
 		parameters: map[gwapi.Key]parameterResult{},
 		judged:     map[gwapi.Key]*tlsPolicy{},
 		standings:  map[standingKey]*tlsStanding{},
 		clusters:   map[gwapi.Key]map[string]gwapi.Key{},
+		checked:    map[gwapi.Key]map[gwapi.Key][]int{},
 	}
 	p.findBroken()
 	for _, r := range reaches {
@@ -114,14 +118,16 @@ func (p *tlsPolicies) stand(policy, gateway gwapi.Key, decides bool, r reach) {
 		}
 		standing = &tlsStanding{
 			policy: policy, gateway: gateway, live: liveEntryOf(object, gateway),
-			protocols: map[string]model.BackendProtocol{},
+			protocols: map[string][]model.BackendProtocol{},
 		}
 		p.standings[key] = standing
 	}
 	if decides {
 		port := portName(r)
-		standing.ports = append(standing.ports, port)
-		standing.protocols[port] = backendProtocol(r.Port)
+		if len(standing.protocols[port]) == 0 {
+			standing.ports = append(standing.ports, port)
+		}
+		standing.protocols[port] = append(standing.protocols[port], r.Protocol)
 	}
 }
 

@@ -23,14 +23,13 @@ func (p *tlsPolicies) report(gateways map[gwapi.Key]model.Gateway) {
 		if standing.crowded || standing.judged == nil {
 			continue
 		}
-		entry := p.b.reports[standing.policy]
+		entry, gateway := p.b.reports[standing.policy], gateways[standing.gateway]
 		entry.Ancestors = append(entry.Ancestors, report.PolicyAncestor(standing.gateway,
 			p.acceptedCondition(standing),
 			resolvedCondition(standing),
-			p.programmedCondition(standing, gateways[standing.gateway]),
-			p.degradedCondition(standing),
-			report.PolicyNotProbed(fmt.Sprintf("nobody here looks at the live certificates; "+
-				"kubectl backendtls verify btlspolicy/%s -n %s does", standing.policy.Name, standing.policy.Namespace)),
+			p.programmedCondition(standing, gateway),
+			p.degradedCondition(standing, &gateway),
+			p.verifiedCondition(standing, &gateway),
 		))
 		p.b.reports[standing.policy] = entry
 	}

@@ -61,6 +61,14 @@ type Endpoints interface {
 	Forget(gateway gwapi.Key)
 }
 
+// Checks looks at the live certificates of backends and says what it found. Put
+// never blocks.
+type Checks interface {
+	Put(gateways map[gwapi.Key]model.Gateway)
+	Probed() map[model.ProbeKey]model.Probed
+	Changes() <-chan struct{}
+}
+
 // Config is what a Loop is made of.
 type Config struct {
 	Source    Source
@@ -68,6 +76,8 @@ type Config struct {
 	Fleet     Fleet
 	Publisher Publisher
 	Endpoints Endpoints
+	// Checks is nil where nobody looks.
+	Checks Checks
 	// Witness is nil where nobody counts.
 	Witness Witness
 	Site    snapshot.Site
@@ -123,6 +133,10 @@ func (l *Loop) Run(ctx context.Context) {
 	var deadline time.Time
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var found <-chan struct{}
+	if l.Checks != nil {
+		found = l.Checks.Changes()
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -130,6 +144,7 @@ func (l *Loop) Run(ctx context.Context) {
 		case <-l.Source.Changes():
 		case <-l.Fleet.Changes():
 		case <-l.Publisher.Changes():
+		case <-found:
 		case <-timer.C:
 			if wait := untilDeadline(deadline); wait > 0 {
 				timer.Reset(wait)
@@ -187,6 +202,9 @@ func (l *Loop) batch(now time.Time) time.Time {
 		faultsChanged = l.publish(key, gateway) || faultsChanged
 	}
 	l.Fleet.Put(result.Gateways)
+	if whole && l.Checks != nil {
+		l.Checks.Put(result.Gateways)
+	}
 	if whole && (faultsChanged || l.announced == nil) {
 		// The model is the same, but the statuses must tell of the faults; and of
 		// Envoys that were there before this process, because the fleet knows whose
@@ -239,9 +257,13 @@ func (l *Loop) observe() snapshot.Observed {
 			l.Publisher.Gone(gateway, e.Name)
 		}
 	}
-	return snapshot.Observed{
+	observed := snapshot.Observed{
 		Envoys: envoys, Addresses: l.Fleet.Addresses(), Fleet: l.Fleet.Faults(), Untranslatable: l.untranslatable(),
 	}
+	if l.Checks != nil {
+		observed.Probes = l.Checks.Probed()
+	}
+	return observed
 }
 
 // forget drops the Gateways that are no longer ours.
