@@ -19,7 +19,7 @@ func assertProtocols(common *tlsv3.CommonTlsContext, b *model.Backend) error {
 		return err
 	}
 	for _, offered := range common.GetAlpnProtocols() {
-		if offered != string(b.Protocol) {
+		if offered != string(b.Protocol) && b.Protocol != model.TCP {
 			return fmt.Errorf("A10: ALPN offers %q to a backend that is spoken to in %s", offered, b.Protocol)
 		}
 	}

@@ -43,7 +43,7 @@ const (
 // the backend's name: everything that decides trust is inline, so that Envoy
 // takes it in one piece, and a change of trust is another cluster.
 func (t *translation) newCluster(b *model.Backend, name string) (*clusterv3.Cluster, error) {
-	protocol, err := t.options.of(b.Protocol)
+	protocol, err := t.protocolOptions(b)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (t *translation) newCluster(b *model.Backend, name string) (*clusterv3.Clus
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{
 			TcpKeepalive: &corev3.TcpKeepalive{},
 		},
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptions: protocol},
+		TypedExtensionProtocolOptions: protocol,
 		// An endpoint that left the Service is left at once, whatever else is
 		// thought of its health.
 		IgnoreHealthOnHostRemoval: true,
@@ -74,6 +74,15 @@ func (t *translation) newCluster(b *model.Backend, name string) (*clusterv3.Clus
 	}
 	c.Metadata = trustMetadata(b.Trust)
 	return c, nil
+}
+
+// protocolOptions are those of HTTP, none where bytes are passed on.
+func (t *translation) protocolOptions(b *model.Backend) (map[string]*anypb.Any, error) {
+	if b.Protocol == model.TCP {
+		return nil, nil //nolint:nilnil // no options are the answer: documented above
+	}
+	options, err := t.options.of(b.Protocol, sessionLimit(b))
+	return map[string]*anypb.Any{httpOptions: options}, err
 }
 
 func circuitBreakers() *clusterv3.CircuitBreakers {
@@ -105,12 +114,28 @@ func modeOf(trust *model.Trust) model.Mode {
 	return trust.Mode
 }
 
-// upstreamOptions are the HTTP options per protocol, written once: every
-// cluster has one of two.
-type upstreamOptions map[model.BackendProtocol]*anypb.Any
+// sessionLimit is how long a request to the backend may last, 0 for ever. It
+// begins with the request, whatever the connection's age, and ends upgraded and
+// HTTP/2 streams too, with the response flag UMSDR.
+func sessionLimit(b *model.Backend) time.Duration {
+	if b.Trust == nil {
+		return 0
+	}
+	return model.LimitSession(b.SessionLimit, modeOf(b.Trust))
+}
 
-func (o *upstreamOptions) of(protocol model.BackendProtocol) (*anypb.Any, error) {
-	if packed, known := (*o)[protocol]; known {
+// upstreamOptions are the HTTP options per protocol and limit, written once: every
+// cluster has one of a few.
+type upstreamOptions map[upstreamKey]*anypb.Any
+
+type upstreamKey struct {
+	protocol model.BackendProtocol
+	limit    time.Duration
+}
+
+func (o *upstreamOptions) of(protocol model.BackendProtocol, limit time.Duration) (*anypb.Any, error) {
+	key := upstreamKey{protocol, limit}
+	if packed, known := (*o)[key]; known {
 		return packed, nil
 	}
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{}
@@ -126,12 +151,16 @@ func (o *upstreamOptions) of(protocol model.BackendProtocol) (*anypb.Any, error)
 	default:
 		return nil, fmt.Errorf("protocol %q is none of %s, %s", protocol, model.HTTP1, model.HTTP2)
 	}
+	common := &corev3.HttpProtocolOptions{
+		IdleTimeout:           durationpb.New(upstreamIdle),
+		MaxConnectionDuration: durationpb.New(upstreamAge),
+	}
+	if limit > 0 {
+		common.MaxStreamDuration = durationpb.New(limit)
+	}
 	packed, err := pack(&httpv3.HttpProtocolOptions{
-		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
-			IdleTimeout:           durationpb.New(upstreamIdle),
-			MaxConnectionDuration: durationpb.New(upstreamAge),
-		},
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
+		CommonHttpProtocolOptions: common,
+		UpstreamProtocolOptions:   &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
 	})
 	if err != nil {
 		return nil, err
@@ -139,7 +168,7 @@ func (o *upstreamOptions) of(protocol model.BackendProtocol) (*anypb.Any, error)
 	if *o == nil {
 		*o = upstreamOptions{}
 	}
-	(*o)[protocol] = packed
+	(*o)[key] = packed
 	return packed, nil
 }
 

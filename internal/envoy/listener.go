@@ -61,8 +61,14 @@ func (t *translation) newListener(l model.Listener, name string) (*listenerv3.Li
 			written.ListenerFiltersTimeout = durationpb.New(handshakeTimeout)
 			written.ListenerFilters, err = inspectTLS()
 		}
+	case model.TLS:
+		written.FilterChains, err = t.streamChains(t.newPort(l))
+		if err == nil {
+			written.ListenerFiltersTimeout = durationpb.New(handshakeTimeout)
+			written.ListenerFilters, err = inspectTLS()
+		}
 	default:
-		err = fmt.Errorf("protocol %q is none of %s, %s", l.Protocol, model.HTTP, model.HTTPS)
+		err = fmt.Errorf("protocol %q is none of %s, %s, %s", l.Protocol, model.HTTP, model.HTTPS, model.TLS)
 	}
 	return written, err
 }

@@ -16,6 +16,9 @@ func routeMatch(m model.Match) (*routev3.RouteMatch, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.GRPC {
+		match.Grpc = &routev3.RouteMatch_GrpcRouteMatchOptions{}
+	}
 	if m.Method != "" {
 		match.Headers = append(match.Headers, headerMatcher(":method", exactly(m.Method)))
 	}

@@ -46,7 +46,7 @@ const (
 	connectionMonitor   = "envoy.resource_monitors.global_downstream_max_connections"
 )
 
-// ListenerName names the listener of a port: http/8080, https/8443.
+// ListenerName names the listener of a port: http/8080, https/8443, tls/9443.
 func ListenerName(l model.Listener) string {
 	return fmt.Sprintf("%s/%d", scheme(l.Protocol), l.Port)
 }
@@ -71,10 +71,16 @@ func domain(hostname string) string {
 	return hostname
 }
 
-// scheme is the URL scheme of what clients ask a listener for.
+// scheme is the URL scheme of what clients ask a listener for, or the word for it.
 func scheme(p model.Protocol) string {
-	if p == model.HTTPS {
+	switch p {
+	case model.HTTPS:
 		return "https"
+	case model.TLS:
+		return "tls"
+	case model.HTTP:
+		return "http"
+	default:
+		return "http"
 	}
-	return "http"
 }

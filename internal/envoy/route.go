@@ -64,6 +64,9 @@ func (t *translation) action(
 		route.Action = directResponse(internalError)
 		return []*routev3.Route{route}, nil
 	}
+	if forward.RequestMirrorPolicies, err = t.mirrors(rule); err != nil {
+		return nil, err
+	}
 	route.Action = &routev3.Route_Route{Route: forward}
 	if err := modifyRequest(route, rule.RequestHeaders); err != nil {
 		return nil, err

@@ -23,13 +23,20 @@ func ListenerAccepted(port, bound int32) metav1.Condition {
 func ListenerUnsupportedProtocol(protocol gatewayv1.ProtocolType) metav1.Condition {
 	return condition(gatewayv1.ListenerConditionAccepted, metav1.ConditionFalse,
 		gatewayv1.ListenerReasonUnsupportedProtocol,
-		fmt.Sprintf("protocol: %q is not served; HTTP and HTTPS are", protocol))
+		fmt.Sprintf("protocol: %q is not served; HTTP, HTTPS and TLS are", protocol))
 }
 
 // ListenerUnsupportedValue names a field whose value is not supported.
 func ListenerUnsupportedValue(fault string) metav1.Condition {
 	return condition(gatewayv1.ListenerConditionAccepted, metav1.ConditionFalse,
 		gatewayv1.ListenerReasonUnsupportedValue, fault)
+}
+
+// ListenerNoValidCACertificate says why clients cannot be verified as the Gateway
+// asks: the listener is then not served.
+func ListenerNoValidCACertificate(fault string) metav1.Condition {
+	return condition(gatewayv1.ListenerConditionAccepted, metav1.ConditionFalse,
+		gatewayv1.ListenerReasonNoValidCACertificate, fault)
 }
 
 // ListenerPortUnavailable says who has the port.
@@ -69,7 +76,8 @@ func ListenerResolvedRefs() metav1.Condition {
 }
 
 // ListenerUnresolvedRefs says which references do not resolve:
-// InvalidCertificateRef, InvalidRouteKinds or RefNotPermitted.
+// InvalidCertificateRef, InvalidCACertificateRef, InvalidCACertificateKind,
+// InvalidRouteKinds or RefNotPermitted.
 func ListenerUnresolvedRefs(reason gatewayv1.ListenerConditionReason, fault string) metav1.Condition {
 	return condition(gatewayv1.ListenerConditionResolvedRefs, metav1.ConditionFalse, reason, fault)
 }

@@ -28,6 +28,16 @@ func RouteNoMatchingListenerHostname(fault string) metav1.Condition {
 	return routeRefused(gatewayv1.RouteReasonNoMatchingListenerHostname, fault)
 }
 
+// RouteHostnameConflict says whose the route's hostnames are; the Gateway API asks
+// for a refusal and has no reason for it.
+func RouteHostnameConflict(faults []string) metav1.Condition {
+	return routeRefused(RouteReasonHostnameConflict, List(faults))
+}
+
+// RouteReasonHostnameConflict is used with Accepted=False of a route whose
+// hostnames belong to routes of another kind.
+const RouteReasonHostnameConflict gatewayv1.RouteConditionReason = "HostnameConflict"
+
 // RouteUnsupportedValue names the fields that are not supported. Requests that
 // the route would take are answered with 500.
 func RouteUnsupportedValue(faults []string) metav1.Condition {

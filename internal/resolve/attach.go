@@ -31,6 +31,9 @@ type attachment struct {
 	bindings []binding
 	// refused is Accepted=False, or Unknown, of a route that is turned away.
 	refused metav1.Condition
+	// conflicts say which listeners do not take the route after all, because
+	// routes of another kind have its hostnames.
+	conflicts []string
 }
 
 // binding is a listener that takes a route, for these hostnames.
@@ -151,8 +154,8 @@ func selectsNothing(parent *gatewayv1.ParentReference, gateway gwapi.Key) string
 // admits says whether a listener takes routes of that kind and namespace.
 func (b *builder) admits(l *listenerNode, route gwapi.Key) (why absence, sentence string) {
 	if !l.takesKind(route.Kind) {
-		if isOurs(l.gateway.class) && route.Kind != gwapi.KindHTTPRoute {
-			return forbidden, fmt.Sprintf("a %s is not served by this version, an %s is", route.Kind, gwapi.KindHTTPRoute)
+		if isOurs(l.gateway.class) && !slices.Contains(servedKinds, route.Kind) {
+			return forbidden, fmt.Sprintf("a %s is not served by this version; %s are", route.Kind, joinTexts(servedKinds))
 		}
 		return forbidden, fmt.Sprintf("listener %s (protocol %s) takes no %s", l.spec.Name, l.spec.Protocol, route.Kind)
 	}

@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
 )
 
@@ -20,6 +21,11 @@ type backendRef struct {
 	// number is the port asked for, 0 for none.
 	number int32
 	port   corev1.ServicePort
+	// protocol is what the route speaks to it.
+	protocol model.BackendProtocol
+	// mirror says how many requests it gets a copy of; nil where it gets those
+	// themselves, by weight.
+	mirror *model.Mirror
 	// reason and fault say why there is no such port, "" if there is.
 	reason gatewayv1.RouteConditionReason
 	fault  string
@@ -63,6 +69,7 @@ func (b *builder) backendRef(route *routeView, spec *gatewayv1.BackendRef, field
 		return ref
 	}
 	ref.choosePort(service)
+	ref.checkProtocol(route.key.Kind)
 	return ref
 }
 
@@ -97,7 +104,6 @@ func (r *backendRef) choosePort(service *corev1.Service) {
 		}
 		if port.Protocol == "" || port.Protocol == corev1.ProtocolTCP {
 			r.port = port
-			r.checkProtocol()
 			return
 		}
 	}
@@ -105,20 +111,16 @@ func (r *backendRef) choosePort(service *corev1.Service) {
 		r.service, r.number, servicePorts(service)))
 }
 
-// appProtocols are those that an HTTPRoute can speak (GEP-1911).
-var appProtocols = []string{"http", "https", "kubernetes.io/h2c", "kubernetes.io/ws", "kubernetes.io/wss"}
-
-func (r *backendRef) checkProtocol() {
-	if r.port.AppProtocol == nil || *r.port.AppProtocol == "" {
-		return
+// checkProtocol finds out what routes of a kind speak to the port, if they can.
+func (r *backendRef) checkProtocol(kind gwapi.Kind) {
+	switch {
+	case r.fault != "":
+	case unspeakable(kind, r.port):
+		r.refuse(gatewayv1.RouteReasonUnsupportedProtocol, fmt.Sprintf("%s port %d has appProtocol %q; supported are %s",
+			r.service, r.number, *r.port.AppProtocol, strings.Join(speakable(kind), ", ")))
+	default:
+		r.protocol = spokenBy(kind, r.port)
 	}
-	for _, known := range appProtocols {
-		if strings.EqualFold(known, *r.port.AppProtocol) {
-			return
-		}
-	}
-	r.refuse(gatewayv1.RouteReasonUnsupportedProtocol, fmt.Sprintf("%s port %d has appProtocol %q; supported are %s",
-		r.service, r.number, *r.port.AppProtocol, strings.Join(appProtocols, ", ")))
 }
 
 func servicePorts(service *corev1.Service) string {

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"slices"
 	"time"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -36,7 +37,7 @@ func Build(snap *snapshot.Snapshot) Result {
 	b.classes()
 	b.collectGateways()
 	b.listenerSets()
-	routes, others := b.httpRoutes(), b.otherRoutes()
+	routes, others := b.routes(), b.otherRoutes()
 
 	reached := reaches(routes)
 	policies := newTLSPolicies(b, reached)
@@ -55,4 +56,11 @@ func Build(snap *snapshot.Snapshot) Result {
 		Refs:         b.sortedRefs(),
 		NextDeadline: b.next,
 	}
+}
+
+// routes are those of the kinds that our listeners take, by kind and name.
+func (b *builder) routes() []*routeNode {
+	routes := slices.Concat(b.httpRoutes(), b.grpcRoutes())
+	separateKinds(routes)
+	return append(routes, b.tlsRoutes()...)
 }

@@ -33,6 +33,8 @@ type builder struct {
 	grants map[string][]*gatewayv1.ReferenceGrant
 	// keyPairs are the Secrets read for listeners so far.
 	keyPairs map[gwapi.Key]keyPairResult
+	// bundles are the certificates and revocation lists read so far.
+	bundles *bundles
 }
 
 // reach is one port of a Service that a route of one of our accepted Gateways
@@ -40,6 +42,9 @@ type builder struct {
 type reach struct {
 	Gateway, Service gwapi.Key
 	Port             corev1.ServicePort
+	// Protocol is what the route speaks to it; routes of several kinds may lead to
+	// one port.
+	Protocol model.BackendProtocol
 }
 
 // tlsDecision is what policies (or their absence) mean for a reach.
@@ -57,7 +62,7 @@ type tlsDecision struct {
 }
 
 func newBuilder(snap *snapshot.Snapshot) *builder {
-	return &builder{
+	b := &builder{
 		snap:     snap,
 		refs:     make(map[gwapi.Key][]gwapi.Key, snap.Services.Len()),
 		reports:  make(report.Set, snap.HTTPRoutes.Len()),
@@ -67,6 +72,8 @@ func newBuilder(snap *snapshot.Snapshot) *builder {
 		grants:   grantsByNamespace(snap),
 		keyPairs: map[gwapi.Key]keyPairResult{},
 	}
+	b.bundles = newBundles(b)
+	return b
 }
 
 // grantsByNamespace leaves out the grants whose content is contradictory or

@@ -256,8 +256,15 @@ func describe(gateway model.Gateway) []string {
 			if server.Hostname != "" {
 				head += "(" + server.Hostname + ")"
 			}
+			if server.Passthrough {
+				head += " passthrough"
+			}
 			for _, pair := range server.Certificates {
 				lines = append(lines, head+" presents "+pair.Secret.String())
+			}
+			if clients := server.Clients; clients != nil {
+				lines = append(lines, fmt.Sprintf("%s verifies clients with %d CAs, fallback %t",
+					head, len(clients.Anchors), clients.Fallback))
 			}
 			if len(server.Hosts) == 0 {
 				lines = append(lines, head+" has no host")
@@ -290,6 +297,9 @@ func describeMatch(match model.Match) string {
 	if match.Method != "" {
 		text = match.Method + " " + text
 	}
+	if match.GRPC {
+		text = "grpc " + text
+	}
 	for _, header := range match.Headers {
 		text += fmt.Sprintf(" header %s %s %s", header.Name, header.Kind, header.Value)
 	}
@@ -319,25 +329,35 @@ func describeAction(rule model.Rule, backends map[string]model.Backend) string {
 		return strings.Join(append(parts, redirect), ", ")
 	}
 	if len(rule.Split) == 0 {
-		return strings.Join(append(parts, "500"), ", ")
+		parts = append(parts, "500")
 	}
 	for _, share := range rule.Split {
 		if share.Backend == "" {
 			parts = append(parts, fmt.Sprintf("500*%d", share.Weight))
 			continue
 		}
-		backend, known := backends[share.Backend]
-		if !known {
-			parts = append(parts, "a backend that the Gateway does not have")
-			continue
-		}
-		kind := "plaintext"
-		if backend.Trust != nil {
-			kind = string(backend.Trust.Mode)
-		}
-		parts = append(parts, fmt.Sprintf("%s %s %s*%d", backend.StatName(), backend.Protocol, kind, share.Weight))
+		parts = append(parts, fmt.Sprintf("%s*%d", describeBackend(share.Backend, backends), share.Weight))
+	}
+	for _, mirror := range rule.Mirrors {
+		parts = append(parts, fmt.Sprintf("mirror %d/%d to %s", mirror.Numerator, mirror.Denominator,
+			describeBackend(mirror.Backend, backends)))
 	}
 	return strings.Join(parts, ", ")
+}
+
+func describeBackend(name string, backends map[string]model.Backend) string {
+	backend, known := backends[name]
+	if !known {
+		return "a backend that the Gateway does not have"
+	}
+	kind := "plaintext"
+	if backend.Trust != nil {
+		kind = string(backend.Trust.Mode)
+		if offered := strings.Join(backend.Trust.ALPN, " "); offered != string(backend.Protocol) {
+			kind += fmt.Sprintf(" offering %q", offered)
+		}
+	}
+	return fmt.Sprintf("%s %s %s", backend.StatName(), backend.Protocol, kind)
 }
 
 func describePath(path model.Path) string {
@@ -349,6 +369,11 @@ func describePath(path model.Path) string {
 		end = "decided by " + path.Controller
 	case path.Policy != nil:
 		end = path.Policy.Policy.Name
+	case path.Passthrough:
+		end = "passthrough"
+	}
+	if path.Mirror {
+		end += " (mirror)"
 	}
 	return fmt.Sprintf("%s %s %s/%d %v -> %s:%d: %s", path.Gateway, path.Listener, path.Route, path.Rule,
 		path.Hostnames, path.Service, path.Port, end)

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -9,12 +10,14 @@ import (
 	"github.com/backendtls/backendtls/internal/model"
 )
 
-// compiledRoute is an HTTPRoute on one Gateway of ours that takes it.
+// compiledRoute is a route on one Gateway of ours that takes it.
 type compiledRoute struct {
-	route *httpRouteNode
-	// bindings are the listeners, each once.
-	bindings []binding
-	rules    []compiledRule
+	route *routeNode
+	// bindings are the listeners, each once: either those that pass the client's
+	// TLS on, or the others.
+	bindings    []binding
+	passthrough bool
+	rules       []compiledRule
 }
 
 // compiledRule is a rule without its matches.
@@ -41,6 +44,7 @@ type compiledBackend struct {
 type reachKey struct {
 	gateway, service gwapi.Key
 	port             int32
+	protocol         model.BackendProtocol
 }
 
 // decidedReach is a reach with the answer of the policies.
@@ -50,26 +54,29 @@ type decidedReach struct {
 	name string
 }
 
-// reaches lists the ports that routes on our Gateways lead to, each once, in
-// the order of the routes.
-func reaches(routes []*httpRouteNode) (list []reach) {
+// reaches lists the ports that routes on our Gateways lead to, each once for
+// each protocol, in the order of the routes. Where the client's TLS is passed on,
+// no policy decides, so nothing is reached for them.
+func reaches(routes []*routeNode) (list []reach) {
 	seen := make(map[reachKey]bool, len(routes))
 	list = make([]reach, 0, len(routes))
 	for _, route := range routes {
 		for _, a := range route.attachments {
-			if len(a.bindings) == 0 || !isOurs(a.gateway.class) || a.gateway.refused != nil {
+			if !slices.ContainsFunc(a.bindings, binding.decided) || !isOurs(a.gateway.class) || a.gateway.refused != nil {
 				continue
 			}
 			for i := range route.rules {
 				rule := &route.rules[i]
 				for j := range rule.backends {
 					ref := &rule.backends[j]
-					key := reachKey{a.gateway.key, ref.service, ref.number}
+					key := reachKey{a.gateway.key, ref.service, ref.number, ref.protocol}
 					if ref.fault != "" || route.refuses(rule) || seen[key] {
 						continue
 					}
 					seen[key] = true
-					list = append(list, reach{Gateway: a.gateway.key, Service: ref.service, Port: ref.port})
+					list = append(list, reach{
+						Gateway: a.gateway.key, Service: ref.service, Port: ref.port, Protocol: ref.protocol,
+					})
 				}
 			}
 		}
@@ -85,25 +92,36 @@ type compiler struct {
 
 // compile decides every reach and puts each route on each of our Gateways that
 // takes it.
-func (b *builder) compile(routes []*httpRouteNode, list []reach, policies *tlsPolicies) {
+func (b *builder) compile(routes []*routeNode, list []reach, policies *tlsPolicies) {
 	c := compiler{b: b, decided: make(map[reachKey]decidedReach, len(list))}
 	for _, r := range list {
 		c.decide(r, policies)
 	}
 	for _, route := range routes {
 		for _, gateway := range route.ours() {
-			compiled := &compiledRoute{route: route, bindings: bindingsOn(&route.routeView, gateway)}
-			if len(compiled.bindings) == 0 {
-				continue
-			}
-			compiled.rules = make([]compiledRule, len(route.rules))
-			for i := range route.rules {
-				compiled.rules[i] = c.rule(gateway, route, i)
-			}
-			gateway.routes = append(gateway.routes, compiled)
+			bindings := bindingsOn(&route.routeView, gateway)
+			c.put(gateway, &compiledRoute{route: route, bindings: slices.DeleteFunc(slices.Clone(bindings), binding.undecided)})
+			c.put(gateway, &compiledRoute{route: route, bindings: slices.DeleteFunc(bindings, binding.decided), passthrough: true})
 		}
 	}
 }
+
+// put compiles the rules of a route on a Gateway, if any listener takes it.
+func (c *compiler) put(gateway *gatewayNode, compiled *compiledRoute) {
+	if len(compiled.bindings) == 0 {
+		return
+	}
+	compiled.rules = make([]compiledRule, len(compiled.route.rules))
+	for i := range compiled.route.rules {
+		compiled.rules[i] = c.rule(gateway, compiled, i)
+	}
+	gateway.routes = append(gateway.routes, compiled)
+}
+
+// decided says whether policies decide what the listener's backends are trusted
+// by; undecided, that the client itself does.
+func (b binding) decided() bool   { return !b.listener.passthrough() }
+func (b binding) undecided() bool { return b.listener.passthrough() }
 
 // bindingsOn are the listeners of a Gateway that take a route by any of its
 // parentRefs, each once.
@@ -127,23 +145,32 @@ func bindingsOn(route *routeView, gateway *gatewayNode) (bindings []binding) {
 func (c *compiler) decide(r reach, policies *tlsPolicies) {
 	answer := decidedReach{decision: policies.decide(r)}
 	if answer.decision.FaultReason == "" && answer.decision.Fault == "" {
-		backend := model.Backend{
+		answer.name = c.b.byKey[r.Gateway].addBackend(model.Backend{
 			Service:  r.Service,
 			Port:     r.Port.Port,
 			PortName: r.Port.Name,
-			Protocol: backendProtocol(r.Port),
+			Protocol: r.Protocol,
 			Trust:    answer.decision.Trust,
 			Written:  answer.decision.Written,
-		}
-		answer.name = backend.Name()
-		c.b.byKey[r.Gateway].backends[answer.name] = backend
+		})
 	}
-	c.decided[reachKey{r.Gateway, r.Service, r.Port.Port}] = answer
+	c.decided[reachKey{r.Gateway, r.Service, r.Port.Port, r.Protocol}] = answer
+}
+
+// addBackend makes sure that the Gateway has a Backend, and returns its name.
+func (g *gatewayNode) addBackend(backend model.Backend) string {
+	if backend.Trust != nil {
+		backend.SessionLimit = g.parameters.sessionLimit
+	}
+	name := backend.Name()
+	g.backends[name] = backend
+	return name
 }
 
 // rule compiles the rule at an index. A refused rule has neither redirect nor
 // split, which means 500.
-func (c *compiler) rule(gateway *gatewayNode, route *httpRouteNode, index int) compiledRule {
+func (c *compiler) rule(gateway *gatewayNode, on *compiledRoute, index int) compiledRule {
+	route := on.route
 	source := &route.rules[index]
 	compiled := compiledRule{source: source, rule: model.Rule{Route: route.key, Index: index}}
 	if route.refuses(source) || gateway.refused != nil {
@@ -154,20 +181,30 @@ func (c *compiler) rule(gateway *gatewayNode, route *httpRouteNode, index int) c
 	compiled.backends = make([]compiledBackend, 0, len(source.backends))
 	for i := range source.backends {
 		ref := &source.backends[i]
-		backend := c.backend(gateway, ref)
+		backend := c.backend(gateway, ref, on.passthrough)
 		compiled.backends = append(compiled.backends, backend)
-		if ref.weight > 0 {
+		switch {
+		case ref.mirror == nil && ref.weight > 0:
 			compiled.rule.Split = append(compiled.rule.Split, model.WeightedBackend{Backend: backend.name, Weight: ref.weight})
+		case ref.mirror != nil && ref.mirror.Numerator > 0 && backend.name != "":
+			mirror := *ref.mirror
+			mirror.Backend = backend.name
+			compiled.rule.Mirrors = append(compiled.rule.Mirrors, mirror)
 		}
 	}
 	return compiled
 }
 
-func (c *compiler) backend(gateway *gatewayNode, ref *backendRef) compiledBackend {
+func (c *compiler) backend(gateway *gatewayNode, ref *backendRef, passthrough bool) compiledBackend {
 	if ref.fault != "" {
 		return compiledBackend{reason: string(ref.reason), fault: ref.fault, routeReason: ref.reason}
 	}
-	answer, known := c.decided[reachKey{gateway.key, ref.service, ref.number}]
+	if passthrough {
+		return compiledBackend{name: gateway.addBackend(model.Backend{
+			Service: ref.service, Port: ref.number, PortName: ref.port.Name, Protocol: ref.protocol,
+		})}
+	}
+	answer, known := c.decided[reachKey{gateway.key, ref.service, ref.number, ref.protocol}]
 	if !known {
 		// Every backend that is not at fault was listed as a reach; were one not,
 		// nothing is known about the trust that it needs.

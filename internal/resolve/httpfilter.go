@@ -14,9 +14,15 @@ import (
 // filterReader understands the filters of one rule. What is not supported is a
 // fault of the rule: it is never served without the filter.
 type filterReader struct {
-	field   string
-	rule    *httpRule
+	b     *builder
+	route *routeNode
+	field string
+	rule  *httpRule
+	// matches are an HTTPRoute's.
 	matches []gatewayv1.HTTPRouteMatch
+	// supported are the filters that routes of the kind may have.
+	supported []gatewayv1.HTTPRouteFilterType
+	mirrors   []backendRef
 }
 
 func (r *filterReader) fault(format string, values ...any) {
@@ -28,7 +34,7 @@ func (r *filterReader) read(filters []gatewayv1.HTTPRouteFilter) {
 	for i := range filters {
 		filter := &filters[i]
 		field := fmt.Sprintf("filters[%d]", i)
-		if slices.Contains(seen, filter.Type) {
+		if slices.Contains(seen, filter.Type) && filter.Type != gatewayv1.HTTPRouteFilterRequestMirror {
 			r.fault("%s: a second %s; a rule has at most one", field, filter.Type)
 			continue
 		}
@@ -38,11 +44,16 @@ func (r *filterReader) read(filters []gatewayv1.HTTPRouteFilter) {
 			r.headerModifier(field+".requestHeaderModifier", filter.RequestHeaderModifier)
 		case filter.Type == gatewayv1.HTTPRouteFilterRequestRedirect && filter.RequestRedirect != nil:
 			r.redirect(field+".requestRedirect", filter.RequestRedirect)
+		case filter.Type == gatewayv1.HTTPRouteFilterRequestMirror && filter.RequestMirror != nil:
+			r.mirror(field+".requestMirror", filter.RequestMirror)
 		default:
-			r.fault("%s: type %q is not supported; %s and %s are", field, filter.Type,
-				gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterRequestRedirect)
+			r.fault("%s: type %q is not supported; %s are", field, filter.Type, joinTexts(r.supported))
 		}
 	}
+	if r.rule.redirect != nil && len(r.rule.backends)+len(r.mirrors) > 0 {
+		r.fault("backendRefs: a rule that redirects has no backends and mirrors nothing; remove one of them")
+	}
+	r.rule.backends = append(r.rule.backends, r.mirrors...)
 }
 
 // headerModifier understands RequestHeaderModifier. Each header has one action
@@ -83,11 +94,6 @@ func (r *filterReader) headerModifier(field string, spec *gatewayv1.HTTPHeaderFi
 	}
 }
 
-// ourHeaders tell backends what is known about the client's certificate. No
-// route may write or remove them, in any spelling that a backend could take
-// for the same header.
-var ourHeaders = []string{"x-forwarded-client-cert", "x-client-cert-verified"}
-
 // framingHeaders say where a request ends, or are about one connection (RFC
 // 9110 section 7.6.1). Envoy would forward them as a route writes them: with
 // Content-Length: 0 the body of a request is the next request on a connection
@@ -109,7 +115,8 @@ func (r *filterReader) modifiable(field, name string) {
 	case slices.Contains(framingHeaders, name):
 		r.fault("%s: header %q decides where a request ends or belongs to one connection, and cannot be modified",
 			field, name)
-	case slices.Contains(ourHeaders, strings.ReplaceAll(name, "_", "-")):
+	case model.ClientHeader(name):
+		// In any spelling that a backend could take for the same header.
 		r.fault("%s: header %q is reserved for what the Gateway knows of the client's certificate", field, name)
 	}
 }

@@ -9,103 +9,23 @@ import (
 	"github.com/backendtls/backendtls/internal/model"
 )
 
-// httpRouteNode is one HTTPRoute, understood once for all of its parents.
-type httpRouteNode struct {
-	routeView
-
-	object *gatewayv1.HTTPRoute
-	rules  []httpRule
-	// patterns is what its regular expressions take.
-	patterns patternBudget
-	// faults are matches that cannot be understood. What such a match would take
-	// is not known, so no other rule of the route may take it: the whole route
-	// is refused and answers 500.
-	faults []string
-}
-
-// httpRule is one rule.
-type httpRule struct {
-	matches  []httpMatch
-	headers  model.HeaderModifier
-	redirect *model.Redirect
-	backends []backendRef
-	// faults are what the rule asks for and does not get; its requests are
-	// answered with 500 then, so that neither the rule without it nor a wider
-	// rule takes them.
-	faults []string
-}
-
-// httpMatch is one match and its place among others.
-type httpMatch struct {
-	match      model.Match
-	precedence gwapi.Precedence
-}
-
-// refusal lists why the route as a whole is Accepted=False/UnsupportedValue:
-// because it is not understood, or because no rule of it is left.
-func (r *httpRouteNode) refusal() []string {
-	if len(r.faults) > 0 {
-		return r.faults
-	}
-	dropped := r.dropped()
-	for i := range r.rules {
-		if len(r.rules[i].faults) == 0 {
-			return nil
-		}
-	}
-	return dropped
-}
-
-// dropped lists the faults of rules.
-func (r *httpRouteNode) dropped() (faults []string) {
-	for i := range r.rules {
-		faults = append(faults, r.rules[i].faults...)
-	}
-	return faults
-}
-
-// refuses says whether requests that the rule matches get a 500 whatever its
-// backends are.
-func (r *httpRouteNode) refuses(rule *httpRule) bool {
-	return len(r.faults) > 0 || len(rule.faults) > 0
-}
-
 // httpRoutes reads every HTTPRoute.
-func (b *builder) httpRoutes() []*httpRouteNode {
+func (b *builder) httpRoutes() []*routeNode {
 	objects := b.snap.HTTPRoutes.Sorted()
-	routes := make([]*httpRouteNode, 0, len(objects))
+	routes := make([]*routeNode, 0, len(objects))
 	for _, object := range objects {
-		route := &httpRouteNode{
-			object:     object,
-			key:        gwapi.KeyOf(gwapi.KindHTTPRoute, object.Namespace, object.Name),
-			generation: object.Generation,
-			parents:    object.Spec.ParentRefs,
-			live:       object.Status.Parents,
-			hostnames:  hostnames(object.Spec.Hostnames),
-		}
-		b.attach(&route.routeView)
-		for i := range object.Spec.Rules {
-			b.addRule(route, i)
+		spec := &object.Spec
+		route := b.newRoute(gwapi.KindHTTPRoute, object, &spec.CommonRouteSpec, &object.Status.RouteStatus, spec.Hostnames)
+		for i := range spec.Rules {
+			b.addHTTPRule(route, &spec.Rules[i], i)
 		}
 		routes = append(routes, route)
 	}
 	return routes
 }
 
-func hostnames(names []gatewayv1.Hostname) []string {
-	if len(names) == 0 {
-		return nil
-	}
-	texts := make([]string, len(names))
-	for i, name := range names {
-		texts[i] = string(name)
-	}
-	return texts
-}
-
-// addRule understands the rule at an index of the route.
-func (b *builder) addRule(route *httpRouteNode, index int) {
-	spec := &route.object.Spec.Rules[index]
+// addHTTPRule understands the rule at an index of the route.
+func (b *builder) addHTTPRule(route *routeNode, spec *gatewayv1.HTTPRouteRule, index int) {
 	field := fmt.Sprintf("rules[%d].", index)
 	rule := httpRule{}
 	matches := spec.Matches
@@ -115,23 +35,24 @@ func (b *builder) addRule(route *httpRouteNode, index int) {
 	for i := range matches {
 		reader := matchReader{field: fmt.Sprintf("%smatches[%d].", field, i), patterns: &route.patterns}
 		if match, ok := reader.read(&matches[i]); ok {
-			match.precedence.Created = route.object.CreationTimestamp.Time
-			match.precedence.Namespace, match.precedence.Name = route.key.Namespace, route.key.Name
-			match.precedence.Rule, match.precedence.Match = index, i
+			route.place(&match, index, i)
 			rule.matches = append(rule.matches, match)
 		}
 		route.faults = append(route.faults, reader.faults...)
 	}
 	rule.faults = unsupportedFields(spec, field)
-	filters := filterReader{field: field, rule: &rule, matches: matches}
-	filters.read(spec.Filters)
-	if rule.redirect != nil && len(spec.BackendRefs) > 0 {
-		rule.faults = append(rule.faults, field+"backendRefs: a rule that redirects has no backends; remove one of them")
-	}
 	for i := range spec.BackendRefs {
 		rule.backends = append(rule.backends,
 			b.backendRef(&route.routeView, &spec.BackendRefs[i].BackendRef, fmt.Sprintf("%sbackendRefs[%d]", field, i)))
 	}
+	filters := filterReader{
+		b: b, route: route, field: field, rule: &rule, matches: matches,
+		supported: []gatewayv1.HTTPRouteFilterType{
+			gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterRequestRedirect,
+			gatewayv1.HTTPRouteFilterRequestMirror,
+		},
+	}
+	filters.read(spec.Filters)
 	if len(rule.faults) > 0 {
 		rule.headers, rule.redirect = model.HeaderModifier{}, nil
 	}
@@ -152,9 +73,13 @@ func unsupportedFields(spec *gatewayv1.HTTPRouteRule, field string) (faults []st
 	}
 	for i := range spec.BackendRefs {
 		if len(spec.BackendRefs[i].Filters) > 0 {
-			faults = append(faults, fmt.Sprintf("%sbackendRefs[%d].filters: filters of a single backend are not supported; "+
-				"remove the field", field, i))
+			faults = append(faults, backendFilters(field, i))
 		}
 	}
 	return faults
+}
+
+func backendFilters(field string, index int) string {
+	return fmt.Sprintf("%sbackendRefs[%d].filters: filters of a single backend are not supported; remove the field",
+		field, index)
 }

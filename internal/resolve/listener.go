@@ -32,13 +32,22 @@ type listenerNode struct {
 	// overlaps are the HTTPS listeners whose hostnames overlap its own.
 	overlaps     []string
 	certificates listenerCertificates
+	// clients is what is asked of clients; nil where TLS does not end here.
+	clients *frontend
 	// attached counts the accepted routes.
 	attached int32
 }
 
 // served says whether Envoy serves the listener.
 func (l *listenerNode) served() bool {
-	return l.gateway.served() && l.refused == nil && (l.protocol() == model.HTTP || len(l.certificates.pairs) > 0)
+	return l.gateway.served() && l.refused == nil && l.clients.usable() &&
+		(!l.terminates() || len(l.certificates.pairs) > 0)
+}
+
+// passthrough says whether the client's TLS goes on to the backend, which then is
+// whom the client trusts: no policy decides there.
+func (l *listenerNode) passthrough() bool {
+	return l.spec.Protocol == gatewayv1.TLSProtocolType && !l.terminates()
 }
 
 // protocol is "" where the listener's is not served.
@@ -48,7 +57,9 @@ func (l *listenerNode) protocol() model.Protocol {
 		return model.HTTP
 	case gatewayv1.HTTPSProtocolType:
 		return model.HTTPS
-	case gatewayv1.TLSProtocolType, gatewayv1.TCPProtocolType, gatewayv1.UDPProtocolType:
+	case gatewayv1.TLSProtocolType:
+		return model.TLS
+	case gatewayv1.TCPProtocolType, gatewayv1.UDPProtocolType:
 		return ""
 	default:
 		return ""
@@ -81,6 +92,7 @@ func (b *builder) listeners(node *gatewayNode) {
 				"port: %d is where Envoy answers readiness probes; give the listener another port", listener.bound)))
 		}
 		listener.certificates = b.certificates(listener)
+		b.validateClients(listener)
 		node.listeners = append(node.listeners, listener)
 	}
 	findConflicts(node.listeners)
@@ -97,33 +109,51 @@ func newListener(node *gatewayNode, spec *gatewayv1.Listener, namespace string) 
 	return listener
 }
 
-// httpRoute is the one kind of route that is served.
-func httpRoute() gatewayv1.RouteGroupKind {
-	return gatewayv1.RouteGroupKind{
-		Group: new(gatewayv1.Group(gatewayv1.GroupName)),
-		Kind:  gatewayv1.Kind(gwapi.KindHTTPRoute),
+// servedKinds are the kinds of routes that listeners of ours take.
+var servedKinds = []gwapi.Kind{gwapi.KindHTTPRoute, gwapi.KindGRPCRoute, gwapi.KindTLSRoute}
+
+// routeKinds are the kinds of routes that listeners of a protocol take.
+func routeKinds(protocol model.Protocol) []gwapi.Kind {
+	switch protocol {
+	case model.HTTP, model.HTTPS:
+		return []gwapi.Kind{gwapi.KindHTTPRoute, gwapi.KindGRPCRoute}
+	case model.TLS:
+		return []gwapi.Kind{gwapi.KindTLSRoute}
+	default:
+		return nil
 	}
+}
+
+func routeGroupKind(kind gwapi.Kind) gatewayv1.RouteGroupKind {
+	return gatewayv1.RouteGroupKind{Group: new(gatewayv1.Group(gatewayv1.GroupName)), Kind: gatewayv1.Kind(kind)}
 }
 
 // supportedKinds are the kinds of routes that a listener takes: those of its
 // protocol, or of them the ones that it lists.
 func supportedKinds(listener *listenerNode) (kinds []gatewayv1.RouteGroupKind, fault string) {
 	kinds = []gatewayv1.RouteGroupKind{}
-	if listener.protocol() == "" {
+	known := routeKinds(listener.protocol())
+	if known == nil {
 		return kinds, ""
 	}
 	if listener.spec.AllowedRoutes == nil || len(listener.spec.AllowedRoutes.Kinds) == 0 {
-		return append(kinds, httpRoute()), ""
+		for _, kind := range known {
+			kinds = append(kinds, routeGroupKind(kind))
+		}
+		return kinds, ""
 	}
 	var unknown []string
 	for i, listed := range listener.spec.AllowedRoutes.Kinds {
+		at := slices.IndexFunc(known, func(kind gwapi.Kind) bool {
+			return kind.Is(listed.Group, &listed.Kind, gatewayv1.GroupName, "")
+		})
 		switch {
-		case !gwapi.KindHTTPRoute.Is(listed.Group, &listed.Kind, gatewayv1.GroupName, ""):
-			unknown = append(unknown, fmt.Sprintf("allowedRoutes.kinds[%d]: %s is not served, %s/%s is", i,
-				gwapi.GroupKind(listed.Group, &listed.Kind, gatewayv1.GroupName, ""),
-				gatewayv1.GroupName, gwapi.KindHTTPRoute))
-		case len(kinds) == 0:
-			kinds = append(kinds, httpRoute())
+		case at < 0:
+			unknown = append(unknown, fmt.Sprintf("allowedRoutes.kinds[%d]: %s is not served by a listener of protocol %s, "+
+				"%s of %s is", i, gwapi.GroupKind(listed.Group, &listed.Kind, gatewayv1.GroupName, ""),
+				listener.spec.Protocol, joinTexts(known), gatewayv1.GroupName))
+		case !slices.ContainsFunc(kinds, func(k gatewayv1.RouteGroupKind) bool { return k.Kind == listed.Kind }):
+			kinds = append(kinds, routeGroupKind(known[at]))
 		}
 	}
 	return kinds, strings.Join(unknown, "; ")
@@ -142,11 +172,7 @@ func refuseListener(l *listenerNode) *metav1.Condition {
 		faults = append(faults, "filters.requests: filters of listeners are not supported; remove the field")
 	}
 	if l.spec.TLS != nil {
-		faults = append(faults, refuseTLS(l.spec.TLS)...)
-	}
-	if field := clientValidation(l.gateway.object, l.spec.Port); field != "" && l.protocol() == model.HTTPS {
-		faults = append(faults, field+": client certificates are not verified by this version, "+
-			"so the listener is not served without that; remove the field")
+		faults = append(faults, refuseTLS(l)...)
 	}
 	if len(faults) == 0 {
 		return nil
@@ -154,9 +180,11 @@ func refuseListener(l *listenerNode) *metav1.Condition {
 	return new(report.ListenerUnsupportedValue(report.List(faults)))
 }
 
-func refuseTLS(tls *gatewayv1.ListenerTLSConfig) (faults []string) {
-	if tls.Mode != nil && *tls.Mode != "" && *tls.Mode != gatewayv1.TLSModeTerminate {
-		faults = append(faults, fmt.Sprintf("tls.mode: %q is not supported, %s is", *tls.Mode, gatewayv1.TLSModeTerminate))
+func refuseTLS(l *listenerNode) (faults []string) {
+	tls := l.spec.TLS
+	if tls.Mode != nil && *tls.Mode != "" && *tls.Mode != gatewayv1.TLSModeTerminate && !l.passthrough() {
+		faults = append(faults, fmt.Sprintf("tls.mode: %q is not supported with protocol %s, %s is",
+			*tls.Mode, l.spec.Protocol, gatewayv1.TLSModeTerminate))
 	}
 	for _, key := range slices.Sorted(maps.Keys(tls.Options)) {
 		// Keys of other implementations are for them; ours and those of the
@@ -168,34 +196,11 @@ func refuseTLS(tls *gatewayv1.ListenerTLSConfig) (faults []string) {
 	return faults
 }
 
-// clientValidation is the field of spec.tls.frontend that asks for client
-// certificates on HTTPS listeners of the port, "" if none does. A port's own
-// entry replaces the default.
-func clientValidation(gateway *gatewayv1.Gateway, port gatewayv1.PortNumber) string {
-	if gateway.Spec.TLS == nil || gateway.Spec.TLS.Frontend == nil {
-		return ""
-	}
-	frontend := gateway.Spec.TLS.Frontend
-	for i := range frontend.PerPort {
-		if frontend.PerPort[i].Port != port {
-			continue
-		}
-		if frontend.PerPort[i].TLS.Validation == nil {
-			return ""
-		}
-		return fmt.Sprintf("spec.tls.frontend.perPort[%d].tls.validation", i)
-	}
-	if frontend.Default.Validation == nil {
-		return ""
-	}
-	return "spec.tls.frontend.default.validation"
-}
-
 // takesKind says whether the listener takes routes of a kind. What another
 // controller's listener takes follows from its protocol unless it is listed.
 func (l *listenerNode) takesKind(kind gwapi.Kind) bool {
 	if isOurs(l.gateway.class) {
-		return kind == gwapi.KindHTTPRoute && len(l.kinds) > 0
+		return slices.ContainsFunc(l.kinds, func(taken gatewayv1.RouteGroupKind) bool { return kind == gwapi.Kind(taken.Kind) })
 	}
 	if l.spec.AllowedRoutes != nil && len(l.spec.AllowedRoutes.Kinds) > 0 {
 		return slices.ContainsFunc(l.spec.AllowedRoutes.Kinds, func(listed gatewayv1.RouteGroupKind) bool {

@@ -19,46 +19,20 @@ type otherRoute struct {
 	rules [][]gatewayv1.BackendRef
 }
 
-// otherRoutes reads the GRPCRoutes, TLSRoutes and TCPRoutes.
+// otherRoutes reads the TCPRoutes.
 func (b *builder) otherRoutes() (routes []*otherRoute) {
-	add := func(kind gwapi.Kind, object metav1.Object, parents []gatewayv1.ParentReference,
-		live []gatewayv1.RouteParentStatus, names []gatewayv1.Hostname, rules [][]gatewayv1.BackendRef,
-	) {
+	for _, object := range b.snap.TCPRoutes.Sorted() {
 		route := &otherRoute{
-			rules:      rules,
-			key:        gwapi.KeyOf(kind, object.GetNamespace(), object.GetName()),
-			generation: object.GetGeneration(),
-			parents:    parents,
-			live:       live,
-			hostnames:  hostnames(names),
+			key:        gwapi.KeyOf(gwapi.KindTCPRoute, object.Namespace, object.Name),
+			generation: object.Generation,
+			parents:    object.Spec.ParentRefs,
+			live:       object.Status.Parents,
+		}
+		for i := range object.Spec.Rules {
+			route.rules = append(route.rules, object.Spec.Rules[i].BackendRefs)
 		}
 		b.attach(&route.routeView)
 		routes = append(routes, route)
-	}
-	for _, o := range b.snap.GRPCRoutes.Sorted() {
-		var rules [][]gatewayv1.BackendRef
-		for i := range o.Spec.Rules {
-			var refs []gatewayv1.BackendRef
-			for j := range o.Spec.Rules[i].BackendRefs {
-				refs = append(refs, o.Spec.Rules[i].BackendRefs[j].BackendRef)
-			}
-			rules = append(rules, refs)
-		}
-		add(gwapi.KindGRPCRoute, o, o.Spec.ParentRefs, o.Status.Parents, o.Spec.Hostnames, rules)
-	}
-	for _, o := range b.snap.TLSRoutes.Sorted() {
-		var rules [][]gatewayv1.BackendRef
-		for i := range o.Spec.Rules {
-			rules = append(rules, o.Spec.Rules[i].BackendRefs)
-		}
-		add(gwapi.KindTLSRoute, o, o.Spec.ParentRefs, o.Status.Parents, o.Spec.Hostnames, rules)
-	}
-	for _, o := range b.snap.TCPRoutes.Sorted() {
-		var rules [][]gatewayv1.BackendRef
-		for i := range o.Spec.Rules {
-			rules = append(rules, o.Spec.Rules[i].BackendRefs)
-		}
-		add(gwapi.KindTCPRoute, o, o.Spec.ParentRefs, o.Status.Parents, nil, rules)
 	}
 	return routes
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // paths lists every way to a port of a Service.
-func (b *builder) paths(routes []*httpRouteNode, others []*otherRoute) []model.Path {
+func (b *builder) paths(routes []*routeNode, others []*otherRoute) []model.Path {
 	paths := make([]model.Path, 0, len(routes))
 	for _, node := range b.gateways {
 		for _, compiled := range node.routes {
@@ -48,10 +48,23 @@ func comparePaths(a, b model.Path) int {
 		cmp.Compare(a.Rule, b.Rule),
 		gwapi.CompareKeys(a.Service, b.Service),
 		cmp.Compare(a.Port, b.Port),
+		compareCopies(a.Mirror, b.Mirror),
 		cmp.Compare(a.Backend, b.Backend),
 		cmp.Compare(a.FaultReason, b.FaultReason),
 		cmp.Compare(a.Fault, b.Fault),
 	)
+}
+
+// compareCopies puts what gets copies behind what gets the requests themselves.
+func compareCopies(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // foreign are the Gateways of other controllers that the route names.
@@ -71,16 +84,18 @@ const unsupported = string(gatewayv1.RouteReasonUnsupportedValue)
 func newPath(route *routeView, bound binding, rule int, ref *backendRef) model.Path {
 	gateway := bound.listener.gateway
 	return model.Path{
-		Gateway:    gateway.key,
-		Listener:   string(bound.listener.spec.Name),
-		Controller: gateway.controller(),
-		Ours:       isOurs(gateway.class),
-		Route:      route.key,
-		Rule:       rule,
-		Hostnames:  bound.hostnames(),
-		Service:    ref.service,
-		Port:       ref.number,
-		PortName:   ref.port.Name,
+		Gateway:     gateway.key,
+		Listener:    string(bound.listener.spec.Name),
+		Controller:  gateway.controller(),
+		Ours:        isOurs(gateway.class),
+		Route:       route.key,
+		Rule:        rule,
+		Hostnames:   bound.hostnames(),
+		Service:     ref.service,
+		Port:        ref.number,
+		PortName:    ref.port.Name,
+		Passthrough: bound.listener.passthrough(),
+		Mirror:      ref.mirror != nil,
 	}
 }
 

@@ -14,14 +14,14 @@ import (
 
 // reportRoutes writes the statuses of routes, and counts the accepted ones on
 // their listeners. It runs before the Gateways are reported on.
-func (b *builder) reportRoutes(routes []*httpRouteNode, others []*otherRoute) {
-	compiled := map[*httpRouteNode]map[*gatewayNode]*compiledRoute{}
+func (b *builder) reportRoutes(routes []*routeNode, others []*otherRoute) {
+	compiled := map[*routeNode]map[*gatewayNode][]*compiledRoute{}
 	for _, node := range b.gateways {
 		for _, c := range node.routes {
 			if compiled[c.route] == nil {
-				compiled[c.route] = map[*gatewayNode]*compiledRoute{}
+				compiled[c.route] = map[*gatewayNode][]*compiledRoute{}
 			}
-			compiled[c.route][node] = c
+			compiled[c.route][node] = append(compiled[c.route][node], c)
 		}
 	}
 	for _, route := range routes {
@@ -72,14 +72,14 @@ func (b *builder) reportRoute(route *routeView, conditions func(*attachment) []m
 	}
 }
 
-func (b *builder) routeAccepted(route *httpRouteNode, a *attachment, refusal []string) metav1.Condition {
+func (b *builder) routeAccepted(route *routeNode, a *attachment, refusal []string) metav1.Condition {
 	switch {
 	case len(a.bindings) == 0:
 		return a.refused
 	case refusal != nil:
 		return report.RouteUnsupportedValue(refusal)
 	}
-	remarks := b.remarks(route.key)
+	remarks := append(b.remarks(route.key), a.conflicts...)
 	if !slices.ContainsFunc(a.bindings, func(bound binding) bool { return bound.listener.served() }) {
 		names := make([]string, len(a.bindings))
 		for i, bound := range a.bindings {
@@ -99,48 +99,64 @@ func (b *builder) remarks(key gwapi.Key) []string {
 	return nil
 }
 
-// resolvedRoute is ResolvedRefs of a route on a Gateway; compiled is nil where
+// resolvedRoute is ResolvedRefs of a route on a Gateway; compiled is empty where
 // the Gateway turned it away.
-func resolvedRoute(route *httpRouteNode, compiled *compiledRoute) metav1.Condition {
-	var reason gatewayv1.RouteConditionReason
-	var faults, unknown, remarks []string
+func resolvedRoute(route *routeNode, compiled []*compiledRoute) metav1.Condition {
+	found := findings{}
 	for i := range route.rules {
 		rule := &route.rules[i]
 		for j := range rule.backends {
 			ref := &rule.backends[j]
-			switch {
-			case ref.unseen:
-				unknown = append(unknown, ref.field+": "+ref.fault)
-				continue
-			case ref.fault != "":
-				if reason == "" {
-					reason = ref.reason
+			found.look(ref)
+			for _, on := range compiled {
+				if ref.fault == "" && len(on.rules[i].backends) > 0 {
+					found.judge(route, ref, &on.rules[i].backends[j])
 				}
-				faults = append(faults, ref.field+": "+ref.fault)
-				continue
-			case compiled == nil || len(compiled.rules[i].backends) == 0:
-				continue
-			}
-			backend := &compiled.rules[i].backends[j]
-			switch {
-			case backend.fault == "" && backend.reason == "":
-			case backend.routeReason != "":
-				if reason == "" {
-					reason = backend.routeReason
-				}
-				faults = append(faults, ref.field+": "+backend.explain())
-			default:
-				remarks = append(remarks, ref.field+": requests are answered with 500: "+backend.explain())
 			}
 		}
 	}
 	switch {
-	case len(faults) > 0:
-		return report.RouteUnresolvedRefs(reason, append(faults, remarks...))
-	case len(unknown) > 0:
-		return report.RouteUnseenRefs(append(unknown, remarks...))
+	case len(found.faults) > 0:
+		return report.RouteUnresolvedRefs(found.reason, append(found.faults, found.remarks...))
+	case len(found.unknown) > 0:
+		return report.RouteUnseenRefs(append(found.unknown, found.remarks...))
 	default:
-		return report.RouteResolvedRefs(remarks...)
+		return report.RouteResolvedRefs(found.remarks...)
+	}
+}
+
+// findings are what is wrong with the backends of a route; the reason is that of
+// the first fault.
+type findings struct {
+	reason                   gatewayv1.RouteConditionReason
+	faults, unknown, remarks []string
+}
+
+func (f *findings) fault(reason gatewayv1.RouteConditionReason, text string) {
+	if f.reason == "" {
+		f.reason = reason
+	}
+	f.faults = append(f.faults, text)
+}
+
+// look notes what is wrong with a reference whatever the policies say.
+func (f *findings) look(ref *backendRef) {
+	switch {
+	case ref.unseen:
+		f.unknown = append(f.unknown, ref.field+": "+ref.fault)
+	case ref.fault != "":
+		f.fault(ref.reason, ref.field+": "+ref.fault)
+	}
+}
+
+// judge notes what the policies, or their absence, make of a backend.
+func (f *findings) judge(route *routeNode, ref *backendRef, backend *compiledBackend) {
+	switch {
+	case backend.fault == "" && backend.reason == "":
+	case backend.routeReason != "":
+		f.fault(backend.routeReason, ref.field+": "+backend.explain())
+	default:
+		f.remarks = append(f.remarks, fmt.Sprintf("%s: %s: %s", ref.field, route.failing(ref), backend.explain()))
 	}
 }
 

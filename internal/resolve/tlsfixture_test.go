@@ -238,7 +238,7 @@ func (w *world) allReaches() []reach {
 				reaches = append(reaches, reach{
 					Gateway: gwapi.KeyOf(gwapi.KindGateway, gateway.Namespace, gateway.Name),
 					Service: gwapi.KeyOf(gwapi.KindService, service.Namespace, service.Name),
-					Port:    port,
+					Port:    port, Protocol: spokenBy(gwapi.KindHTTPRoute, port),
 				})
 			}
 		}
@@ -260,7 +260,9 @@ func (p built) on(gateway, service gwapi.Key, port string) tlsDecision {
 	}
 	for _, candidate := range object.Spec.Ports {
 		if candidate.Name == port {
-			return p.decide(reach{Gateway: gateway, Service: service, Port: candidate})
+			return p.decide(reach{
+				Gateway: gateway, Service: service, Port: candidate, Protocol: spokenBy(gwapi.KindHTTPRoute, candidate),
+			})
 		}
 	}
 	p.t.Fatalf("%s has no port %q", service, port)

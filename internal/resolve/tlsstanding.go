@@ -27,7 +27,7 @@ type tlsStanding struct {
 	// ports are those the Gateway reaches and the policy decides, for messages.
 	ports []string
 	// protocols are what those ports are spoken to in.
-	protocols map[string]model.BackendProtocol
+	protocols map[string][]model.BackendProtocol
 	// live is our entry as it was read.
 	live liveEntry
 	// crowded says that the policy's status has no room for this Gateway.
@@ -150,8 +150,10 @@ func (s *tlsStanding) refuseOffer(parameters parameterResult) {
 // unspoken are the faults of the ports that cannot be offered what is asked for.
 func (s *tlsStanding) unspoken(offer *tlsOffer) (faults []string) {
 	for _, port := range slices.Sorted(maps.Keys(s.protocols)) {
-		if fault := offer.protocolFault(port, s.protocols[port]); fault != "" {
-			faults = append(faults, fault)
+		for _, spoken := range s.protocols[port] {
+			if fault := offer.protocolFault(port, spoken); fault != "" {
+				faults = append(faults, fault)
+			}
 		}
 	}
 	return faults
@@ -295,14 +297,19 @@ func (s *tlsStanding) decide(r reach) tlsDecision {
 			RouteReason: routeReason(r.Port),
 		}
 	}
-	decision.Trust = onPort(s.trust, r)
-	decision.Written = onPort(s.written, r)
+	decision.Trust = s.onPort(s.trust, r)
+	decision.Written = s.onPort(s.written, r)
 	return tlsDecision{Decision: decision, Trust: decision.Trust, Written: decision.Written}
 }
 
-// onPort adds what depends on the port.
-func onPort(trust *model.Trust, r reach) *model.Trust {
+// onPort adds what depends on the port: ALPN offers the one protocol that the
+// cluster speaks, so that the backend cannot choose another. Where the client
+// chooses what is spoken, nothing is offered but what the policy asks for.
+func (s *tlsStanding) onPort(trust *model.Trust, r reach) *model.Trust {
 	bound := *trust
-	bound.ALPN = offeredProtocols(r.Port)
+	bound.ALPN = []string{string(r.Protocol)}
+	if r.Protocol == model.TCP {
+		bound.ALPN = s.judged.options.offer.alpn
+	}
 	return &bound
 }

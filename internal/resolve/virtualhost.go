@@ -49,6 +49,8 @@ func (g *gatewayNode) buildListeners() []model.Listener {
 			Name:         string(l.spec.Name),
 			Hostname:     l.hostname,
 			Certificates: l.certificates.pairs,
+			Passthrough:  l.passthrough(),
+			Clients:      l.clients.validation(),
 			Hosts:        g.hosts(l, rules[l].without(g.withheld(l))),
 		})
 	}
@@ -128,6 +130,10 @@ func (g *gatewayNode) hosts(l *listenerNode, all hostRules) []model.VirtualHost 
 		ranked := all[hostname]
 		slices.SortFunc(ranked, func(a, b rankedRule) int { return a.precedence.Compare(b.precedence) })
 		g.order = append(append(append(g.order, "host "...), hostname...), '\n')
+		if l.protocol() == model.TLS {
+			// Every rule matches every connection: the first one takes them all.
+			ranked = ranked[:min(len(ranked), 1)]
+		}
 		rules := make([]model.Rule, len(ranked))
 		for i := range ranked {
 			rules[i] = ranked[i].rule
