@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -33,6 +34,7 @@ import (
 //	A9   a trust means TLS, on every endpoint
 //	A10  the TLS versions are set, ALPN is what will be spoken
 //	A11  the client certificate is the one that the trust says, or none
+//	A12  requests end at the limit of the backend
 //
 // (A8, that every secret named is delivered, concerns listeners: secret.go.)
 func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *bundles) error {
@@ -57,7 +59,7 @@ func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *b
 		return err
 	}
 	for _, rule := range []func() error{
-		func() error { return assertNothingAutomatic(c, context) },
+		func() error { return assertNothingAutomatic(c, context, sessionLimit(b)) },
 		func() error { return assertSNI(context.GetSni()) },
 		func() error { return assertProtocols(context.GetCommonTlsContext(), b) },
 		func() error { return assertIdentity(context.GetCommonTlsContext(), b.Trust) },
@@ -116,8 +118,11 @@ func assertTrust(t *model.Trust) error {
 }
 
 // assertNothingAutomatic refuses options that take names from requests (A4),
-// and every field that could weaken or reveal a connection (A5).
-func assertNothingAutomatic(c *clusterv3.Cluster, context *tlsv3.UpstreamTlsContext) error {
+// limits that are not the backend's (A12), and every field that could weaken or
+// reveal a connection (A5).
+func assertNothingAutomatic(
+	c *clusterv3.Cluster, context *tlsv3.UpstreamTlsContext, limit time.Duration,
+) error {
 	if context.GetAutoHostSni() || context.GetAutoSniSanValidation() {
 		return errors.New("A4: the server name or the name to verify is automatic")
 	}
@@ -131,6 +136,9 @@ func assertNothingAutomatic(c *clusterv3.Cluster, context *tlsv3.UpstreamTlsCont
 		}
 		if options.GetExplicitHttpConfig() == nil {
 			return errors.New("A4: the protocol is not explicit")
+		}
+		if options.GetCommonHttpProtocolOptions().GetMaxStreamDuration().AsDuration() != limit {
+			return errors.New("A12: requests end at another limit than the backend's")
 		}
 	}
 	// Renegotiation, key logs, handshakers, SDS: whatever else there is, or will

@@ -229,6 +229,7 @@ func TestAMessageThatChecksLessIsRefused(t *testing.T) {
 		"renegotiation":           {"A5", func(s *subject) { s.context.AllowRenegotiation = true }},
 		"a key log":               {"A5", func(s *subject) { s.common().KeyLog = &tlsv3.TlsKeyLog{Path: "/k"} }},
 		"SNI from the request":    {"A4", func(s *subject) { s.options()[httpOptions] = fromRequest(t) }},
+		"requests without an end": {"A12", func(s *subject) { s.options()[httpOptions] = endless(t) }},
 		"options of another type": {"A4", func(s *subject) { s.options()["x"] = &anypb.Any{} }},
 		"the CA of the host": {"A5", func(s *subject) {
 			s.validation().SystemRootCerts = &tlsv3.CertificateValidationContext_SystemRootCerts{}
@@ -380,6 +381,20 @@ func fromRequest(t *testing.T) *anypb.Any {
 	t.Helper()
 	packed, err := anypb.New(&httpv3.HttpProtocolOptions{
 		UpstreamHttpProtocolOptions: &corev3.UpstreamHttpProtocolOptions{AutoSni: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+// endless are options without a limit of the request.
+func endless(t *testing.T) *anypb.Any {
+	t.Helper()
+	packed, err := anypb.New(&httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,8 @@ type Gateway struct {
 	// Unresolved says that GatewayParameters it refers to cannot be used: a
 	// running fleet is left as it is, and none is started.
 	Unresolved bool
-	// SessionLimit ends the sessions of TLS listeners; 0 for DefaultSessionLimit.
+	// SessionLimit ends the sessions of TLS listeners, and is the SessionLimit of
+	// the Backends that have a trust; see LimitSession.
 	SessionLimit time.Duration
 	// Fleet is how its Envoys are run in a cluster.
 	Fleet Fleet

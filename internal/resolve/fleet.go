@@ -56,6 +56,11 @@ func (r *parameterResult) addEnvoy(object gwapi.Key, spec *v1alpha1.Envoy, ofCla
 		}
 		r.fleet.ServiceType = string(*spec.Service.Type)
 	}
+	if spec.MaxStreamDuration != nil {
+		if sentence := r.limitSessions(*spec.MaxStreamDuration); sentence != "" {
+			fault("maxStreamDuration", "%s", sentence)
+		}
+	}
 	if ofClass {
 		r.addClassEnvoy(spec)
 	}

@@ -115,6 +115,17 @@ type Envoy struct {
 	LogLevel *string `json:"logLevel,omitempty"`
 	// +optional
 	Service *EnvoyService `json:"service,omitempty"`
+	// maxStreamDuration is the longest that one request over a connection verified
+	// by a BackendTLSPolicy may last, websockets and gRPC streams included, and one
+	// session of a TLS listener, such as 24h or 90m; absent: 24h. Envoy verifies in
+	// the handshake alone, so this is also how long what is under way may outlast a
+	// trust that was taken away. The smaller of class and Gateway; "Unlimited" sets
+	// no bound. Under an insecure mode it is at most 1h.
+	//
+	// +optional
+	// +kubebuilder:validation:Pattern=`^(Unlimited|([0-9]+(\.[0-9]+)?(h|m|s))+)$`
+	// +kubebuilder:validation:MaxLength=32
+	MaxStreamDuration *string `json:"maxStreamDuration,omitempty"`
 	// podTemplate is merged strategically over the pod template of the fleet.
 	//
 	// +optional

@@ -78,6 +78,11 @@ func (in *Envoy) DeepCopyInto(out *Envoy) {
 		*out = new(EnvoyService)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.MaxStreamDuration != nil {
+		in, out := &in.MaxStreamDuration, &out.MaxStreamDuration
+		*out = new(string)
+		**out = **in
+	}
 	if in.PodTemplate != nil {
 		in, out := &in.PodTemplate, &out.PodTemplate
 		*out = new(runtime.RawExtension)

@@ -1,0 +1,31 @@
+package resolve
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/backendtls/backendtls/internal/model"
+)
+
+// limitSessions takes in spec.envoy.maxStreamDuration of one GatewayParameters:
+// the smaller of class and Gateway counts. It returns what is wrong with the
+// value, which then sets no bound of its own.
+func (r *parameterResult) limitSessions(value string) (fault string) {
+	limit := model.NoSessionLimit
+	if value != unlimited {
+		var err error
+		limit, err = time.ParseDuration(value)
+		if err != nil || limit < time.Second {
+			return fmt.Sprintf("%q is neither a duration of at least 1s, such as 24h or 90m, nor %q", value, unlimited)
+		}
+	}
+	switch {
+	case r.sessionLimit == 0:
+		r.sessionLimit = limit
+	case r.sessionLimit == model.NoSessionLimit:
+		r.sessionLimit = limit
+	case limit != model.NoSessionLimit:
+		r.sessionLimit = min(r.sessionLimit, limit)
+	}
+	return ""
+}
