@@ -75,6 +75,16 @@ func GatewayUnseenIdentity(fault string) metav1.Condition {
 	return condition(gatewayv1.GatewayConditionResolvedRefs, metav1.ConditionUnknown, ReasonUnseen, fault)
 }
 
+// GatewayInsecureFrontend says which listeners let clients in without a verified
+// certificate although they ask for one. The type and the reason are the
+// standard's (GatewayConditionInsecureFrontendValidationMode).
+func GatewayInsecureFrontend(listeners []string) metav1.Condition {
+	return condition(gatewayv1.GatewayConditionInsecureFrontendValidationMode, metav1.ConditionTrue,
+		gatewayv1.GatewayReasonConfigurationChanged, fmt.Sprintf(
+			"%s: clients whose certificate is missing or not verified are let in by listener %s",
+			gatewayv1.AllowInsecureFallback, strings.Join(listeners, ", ")))
+}
+
 // join puts remarks behind a message.
 func join(message string, remarks []string) string {
 	return List(append([]string{message}, remarks...))

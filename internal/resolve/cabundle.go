@@ -44,12 +44,16 @@ type bundleKey struct {
 	key    string
 }
 
-// bundles reads each bundle of a snapshot once, however many policies name it:
-// parsing the system roots alone takes milliseconds.
+// bundles reads each bundle of a snapshot once, however many policies and
+// Gateways name it: parsing the system roots alone takes milliseconds.
 type bundles struct {
 	b    *builder
 	read map[bundleKey]bundle
 	crls map[bundleKey]crlBundle
+}
+
+func newBundles(b *builder) *bundles {
+	return &bundles{b: b, read: map[bundleKey]bundle{}, crls: map[bundleKey]crlBundle{}}
 }
 
 // get reads the certificates under a key of a ConfigMap or Secret.

@@ -43,7 +43,7 @@ func (b *builder) certificates(l *listenerNode) (result listenerCertificates) {
 	if l.spec.TLS != nil && (l.spec.TLS.Mode == nil || *l.spec.TLS.Mode != gatewayv1.TLSModePassthrough) {
 		refs = l.spec.TLS.CertificateRefs
 	}
-	if len(refs) == 0 && l.protocol() == model.HTTPS {
+	if len(refs) == 0 && l.terminates() {
 		result.fault(gatewayv1.ListenerReasonInvalidCertificateRef,
 			"tls.certificateRefs: at least one kubernetes.io/tls Secret is required")
 	}

@@ -27,6 +27,8 @@ type gatewayNode struct {
 	parameters parameterResult
 	// identity is presented to backends whose policy names no other.
 	identity identity
+	// frontends are what is asked of the clients of each port looked at so far.
+	frontends map[gatewayv1.PortNumber]*frontend
 	// routes are attached to a listener at least, in the order of the snapshot.
 	routes []*compiledRoute
 	// backends are by name.

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -8,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
 )
 
@@ -20,11 +20,11 @@ func (b *builder) reportGateways(policies *tlsPolicies) {
 		for _, l := range node.listeners {
 			entry.Listeners = append(entry.Listeners, b.listenerStatus(l, &tally))
 		}
-		entry.Conditions = append([]metav1.Condition{
+		entry.Conditions = slices.Concat([]metav1.Condition{
 			b.gatewayAccepted(node, &tally),
 			b.gatewayProgrammed(node),
 			gatewayResolved(node, tally.unresolved),
-		}, policies.gatewayConditions(node.key)...)
+		}, insecureFrontend(node), policies.gatewayConditions(node.key))
 		b.reports[node.key] = entry
 	}
 }
@@ -43,6 +43,21 @@ func gatewayResolved(node *gatewayNode, unresolved []string) metav1.Condition {
 	case present:
 	}
 	return report.GatewayResolvedRefs(unresolved)
+}
+
+// insecureFrontend is InsecureFrontendValidationMode, which is there while a
+// listener lets in clients whose certificate was not verified.
+func insecureFrontend(node *gatewayNode) []metav1.Condition {
+	var names []string
+	for _, l := range node.listeners {
+		if l.clients != nil && l.clients.fallback {
+			names = append(names, string(l.spec.Name))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []metav1.Condition{report.GatewayInsecureFrontend(names)}
 }
 
 // listenerTally sums up the listeners of one Gateway.
@@ -158,9 +173,12 @@ func (b *builder) listenerProgrammed(l *listenerNode, accepted metav1.Condition)
 		return report.ProgrammedInvalid("the Gateway is not accepted: " + l.gateway.refused.Message)
 	case !l.gateway.address.ip.IsValid():
 		return report.ProgrammedAddressNotUsable("the Gateway has no address: " + l.gateway.address.unusable)
-	case l.protocol() == model.HTTPS && len(l.certificates.pairs) == 0:
+	case l.terminates() && len(l.certificates.pairs) == 0:
 		return report.ProgrammedInvalid("there is no certificate to present: " +
 			report.List(append(l.certificates.faults, l.certificates.unseen...)))
+	case !l.clients.usable():
+		return report.ProgrammedInvalid("there is no CA to verify clients with: " +
+			report.List(slices.Concat(l.clients.faults, l.clients.unseen)))
 	default:
 		return b.programmed(l.gateway, l)
 	}
@@ -170,6 +188,12 @@ func (b *builder) listenerProgrammed(l *listenerNode, accepted metav1.Condition)
 // looked at counts only where nothing is known to be wrong.
 func resolvedListener(l *listenerNode) metav1.Condition {
 	reason, faults := l.certificates.reason, l.certificates.faults
+	unseen := l.certificates.unseen
+	if l.clients != nil {
+		reason = cmp.Or(reason, l.clients.reason)
+		faults = slices.Concat(faults, l.clients.faults)
+		unseen = slices.Concat(unseen, l.clients.unseen)
+	}
 	if l.kindFault != "" {
 		if reason == "" {
 			reason = gatewayv1.ListenerReasonInvalidRouteKinds
@@ -179,8 +203,8 @@ func resolvedListener(l *listenerNode) metav1.Condition {
 	switch {
 	case len(faults) > 0:
 		return report.ListenerUnresolvedRefs(reason, report.List(faults))
-	case len(l.certificates.unseen) > 0:
-		return report.ListenerUnseenRefs(report.List(l.certificates.unseen))
+	case len(unseen) > 0:
+		return report.ListenerUnseenRefs(report.List(unseen))
 	default:
 		return report.ListenerResolvedRefs()
 	}
