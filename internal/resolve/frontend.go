@@ -71,7 +71,7 @@ func (b *builder) validateClients(l *listenerNode) {
 		l.refused = new(report.ListenerUnsupportedValue(l.clients.mode))
 	case l.clients.clients == nil && len(l.clients.unseen) == 0:
 		l.refused = new(report.ListenerNoValidCACertificate(
-			l.clients.field + ": no CA certificate is left to verify clients with: " + report.List(l.clients.faults)))
+			"no CA certificate is left to verify clients with: " + report.List(l.clients.faults)))
 	}
 }
 

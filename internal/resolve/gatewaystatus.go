@@ -45,12 +45,12 @@ func gatewayResolved(node *gatewayNode, unresolved []string) metav1.Condition {
 	return report.GatewayResolvedRefs(unresolved)
 }
 
-// insecureFrontend is InsecureFrontendValidationMode, which is there while a
-// listener lets in clients whose certificate was not verified.
+// insecureFrontend is InsecureFrontendValidationMode, which is there while an
+// accepted listener lets in clients whose certificate was not verified.
 func insecureFrontend(node *gatewayNode) []metav1.Condition {
 	var names []string
 	for _, l := range node.listeners {
-		if l.clients != nil && l.clients.fallback {
+		if l.refused == nil && l.clients != nil && l.clients.fallback {
 			names = append(names, string(l.spec.Name))
 		}
 	}

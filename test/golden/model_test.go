@@ -48,7 +48,13 @@ type serverView struct {
 	Name         string              `json:"name"`
 	Hostname     string              `json:"hostname"`
 	Certificates []string            `json:"certificates,omitempty"`
+	Clients      *clientsView        `json:"clients,omitempty"`
 	Hosts        map[string][]string `json:"hosts"`
+}
+
+type clientsView struct {
+	Anchors  []string `json:"anchors"`
+	Fallback bool     `json:"fallback,omitempty"`
 }
 
 type backendView struct {
@@ -127,7 +133,7 @@ func viewGateway(known certificates, gateway model.Gateway) gatewayView {
 	for _, listener := range gateway.Listeners {
 		shown := listenerView{Port: listener.Port, Declared: listener.Declared, Protocol: listener.Protocol}
 		for _, server := range listener.Servers {
-			shown.Servers = append(shown.Servers, viewServer(server))
+			shown.Servers = append(shown.Servers, viewServer(known, server))
 		}
 		view.Listeners = append(view.Listeners, shown)
 	}
@@ -141,10 +147,16 @@ func viewGateway(known certificates, gateway model.Gateway) gatewayView {
 	return view
 }
 
-func viewServer(server model.Server) serverView {
+func viewServer(known certificates, server model.Server) serverView {
 	view := serverView{Name: server.Name, Hostname: server.Hostname, Hosts: map[string][]string{}}
 	for _, pair := range server.Certificates {
 		view.Certificates = append(view.Certificates, pair.Secret.String())
+	}
+	if clients := server.Clients; clients != nil {
+		view.Clients = &clientsView{Fallback: clients.Fallback}
+		for _, der := range clients.Anchors {
+			view.Clients.Anchors = append(view.Clients.Anchors, known.name(pin.OfDER(der)))
+		}
 	}
 	for _, host := range server.Hosts {
 		rules := make([]string, len(host.Rules))
