@@ -28,6 +28,7 @@ var accessLogFields = map[string]any{
 	"bytes_sent":            "%BYTES_SENT%",
 
 	"response_code":          "%RESPONSE_CODE%",
+	"grpc_status":            "%GRPC_STATUS%",
 	"response_code_details":  "%RESPONSE_CODE_DETAILS%",
 	"response_flags":         "%RESPONSE_FLAGS%",
 	"connection_termination": "%CONNECTION_TERMINATION_DETAILS%",

@@ -138,6 +138,8 @@ func cases(tb testing.TB) map[string]model.Gateway {
 		"redirects": redirectsCase(),
 		"failures":  failuresCase(f),
 		"readiness": readinessCase(),
+		"streams":   streamsCase(f),
+		"calls":     callsCase(f),
 	}
 }
 

@@ -78,7 +78,7 @@ func (s *source) backend() model.Backend {
 	b := model.Backend{
 		Service:  gwapi.KeyOf(gwapi.KindService, s.text("default", "other"), s.text("api", "web")),
 		Port:     int32(s.number(443, 80)),
-		Protocol: model.BackendProtocol(s.text(string(model.HTTP1), string(model.HTTP2))),
+		Protocol: model.BackendProtocol(s.text(string(model.HTTP1), string(model.HTTP2), string(model.TCP))),
 	}
 	if s.choose(4) > 0 {
 		b.Trust = s.trust()
@@ -141,10 +141,11 @@ func (s *source) extend(t *model.Trust) {
 
 func (s *source) listener(backends []model.Backend) model.Listener {
 	l := model.Listener{
-		Port: int32(s.number(8080, 8443)), Protocol: model.Protocol(s.text(string(model.HTTP), string(model.HTTPS))),
+		Port:     int32(s.number(8080, 8443)),
+		Protocol: model.Protocol(s.text(string(model.HTTP), string(model.HTTPS), string(model.TLS))),
 	}
 	for range s.choose(4) {
-		server := model.Server{Name: s.text("a", "b"), Hostname: s.hostname()}
+		server := model.Server{Name: s.text("a", "b"), Hostname: s.hostname(), Passthrough: s.choose(4) == 0}
 		for range s.choose(3) {
 			server.Certificates = append(server.Certificates, model.KeyPair{
 				Secret: gwapi.KeyOf(gwapi.KindSecret, "default", s.text("tls")),
@@ -171,7 +172,7 @@ func (s *source) hostname() string {
 func (s *source) rule(backends []model.Backend) model.Rule {
 	r := model.Rule{
 		Route: gwapi.KeyOf(gwapi.KindHTTPRoute, "default", s.text("web")), Index: s.choose(3),
-		Match: model.Match{Path: s.value(), Method: s.text("", "GET")},
+		Match: model.Match{Path: s.value(), Method: s.text("", "GET"), GRPC: s.choose(4) == 0},
 	}
 	for range s.choose(3) {
 		r.Match.Headers = append(r.Match.Headers, s.value())
@@ -199,6 +200,11 @@ func (s *source) rule(backends []model.Backend) model.Rule {
 			share.Backend = backends[s.choose(len(backends))].Name()
 		}
 		r.Split = append(r.Split, share)
+		if s.choose(4) == 0 {
+			r.Mirrors = append(r.Mirrors, model.Mirror{
+				Backend: share.Backend, Numerator: uint32(s.number(1, 100)), Denominator: uint32(s.number(100, 3, 0)),
+			})
+		}
 	}
 	return r
 }

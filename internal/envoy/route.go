@@ -3,6 +3,7 @@ package envoy
 import (
 	"fmt"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/backendtls/backendtls/internal/model"
@@ -28,7 +29,7 @@ func (t *translation) rule(p port, hostname string, rule *model.Rule) []*routev3
 		if err != nil {
 			return err
 		}
-		return validate(&routev3.Route{Match: match, Action: directResponse(internalError)})
+		return validate(&routev3.Route{Match: match, Action: failure(rule)})
 	}) {
 		return nil
 	}
@@ -45,7 +46,7 @@ func (t *translation) rule(p port, hostname string, rule *model.Rule) []*routev3
 	}) {
 		return routes
 	}
-	return []*routev3.Route{{Name: name, Match: match, Action: directResponse(internalError)}}
+	return []*routev3.Route{{Name: name, Match: match, Action: failure(rule)}}
 }
 
 // action is what a rule does with what it matches.
@@ -61,7 +62,7 @@ func (t *translation) action(
 	}
 	route := &routev3.Route{Match: match}
 	if forward == nil {
-		route.Action = directResponse(internalError)
+		route.Action = failure(rule)
 		return []*routev3.Route{route}, nil
 	}
 	if forward.RequestMirrorPolicies, err = t.mirrors(rule); err != nil {
@@ -72,6 +73,21 @@ func (t *translation) action(
 		return nil, err
 	}
 	return []*routev3.Route{route}, nil
+}
+
+// noBackend is what gRPC clients are told beside the code, Unknown, that Envoy
+// makes of a 500 for them: without a message they would know nothing at all.
+const noBackend = "the gateway has no usable backend for this call"
+
+// failure answers what a rule matches with 500.
+func failure(rule *model.Rule) *routev3.Route_DirectResponse {
+	response := directResponse(internalError)
+	if rule.Match.GRPC {
+		response.DirectResponse.Body = &corev3.DataSource{
+			Specifier: &corev3.DataSource_InlineString{InlineString: noBackend},
+		}
+	}
+	return response
 }
 
 // directResponse answers without a backend.

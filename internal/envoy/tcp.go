@@ -12,6 +12,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/backendtls/backendtls/internal/model"
 )
@@ -146,6 +147,9 @@ func (t *translation) newProxy(
 		StatPrefix:       statPrefix(l),
 		IdleTimeout:      durationpb.New(downstreamIdle),
 		ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: MissingCluster},
+		// As often as requests are: nothing of the client was sent before there is a
+		// connection. No attempt is less strict.
+		MaxConnectAttempts: wrapperspb.UInt32(retries + 1),
 	}
 	if limit := t.sessionLimit(shares); limit > 0 {
 		proxy.MaxDownstreamConnectionDuration = durationpb.New(limit)
