@@ -13,12 +13,12 @@ import (
 func (t *term) refresh(now time.Time) {
 	p := t.prober
 	for service := range p.stale {
+		delete(p.stale, service)
 		for s := range p.services[service] {
 			t.reconcile(s, now)
 			p.consider(s, now)
 		}
 	}
-	clear(p.stale)
 }
 
 // reconcile gives a subject the targets of its endpoints.

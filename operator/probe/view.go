@@ -38,7 +38,7 @@ func (p *Prober) publish(s *subject, seen model.Probed, now time.Time) {
 		last.NotAfter = seen.NotAfter
 		p.published[s.key] = last
 		return
-	case now.Sub(s.told) < calm && (last.Complete || !seen.Complete):
+	case now.Sub(s.told) < calm && last.Checked() > 0 && (last.Complete || !seen.Complete):
 		return // A sweep will say it, if it is still so.
 	case same(&last, &seen, false) && now.Sub(s.told) < s.interval:
 		return // Whoever shows another certificate each time gets no more words by it.

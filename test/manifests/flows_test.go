@@ -31,6 +31,11 @@ type flowTable struct {
 		Allowed []string `json:"allowed"`
 		Denied  []string `json:"denied"`
 	} `json:"monitored"`
+	// Probed holds with components/probe.
+	Probed struct {
+		Allowed []string `json:"allowed"`
+		Denied  []string `json:"denied"`
+	} `json:"probed"`
 }
 
 func TestNetworkPoliciesLetThroughWhatTheyShouldAndNothingElse(t *testing.T) {
@@ -47,6 +52,7 @@ func TestNetworkPoliciesLetThroughWhatTheyShouldAndNothingElse(t *testing.T) {
 		*object[*networkingv1.NetworkPolicy](t, fleetOf(t)))
 	monitored := slices.Concat(policies,
 		each[networkingv1.NetworkPolicy](t, render(t, base+"/components/monitoring")))
+	probed := slices.Concat(policies, each[networkingv1.NetworkPolicy](t, render(t, base+"/components/probe")))
 	// Networks differ in whether an ipBlock means pods; nothing here may depend
 	// on it.
 	for _, blocksMeanPods := range []bool{false, true} {
@@ -54,6 +60,11 @@ func TestNetworkPoliciesLetThroughWhatTheyShouldAndNothingElse(t *testing.T) {
 		expect(t, world, ends, table.Allowed, true)
 		expect(t, world, ends, table.Denied, false)
 		expect(t, world, ends, table.Monitored.Allowed, false)
+		expect(t, world, ends, table.Probed.Denied, false)
+		world.Policies = probed
+		expect(t, world, ends, table.Allowed, true)
+		expect(t, world, ends, table.Probed.Allowed, true)
+		expect(t, world, ends, table.Probed.Denied, false)
 		world.Policies = monitored
 		expect(t, world, ends, table.Allowed, true)
 		expect(t, world, ends, table.Monitored.Allowed, true)

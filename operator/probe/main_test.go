@@ -1,0 +1,9 @@
+package probe
+
+import (
+	"testing"
+
+	"github.com/backendtls/backendtls/test/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
