@@ -1,0 +1,9 @@
+package observability
+
+import (
+	"testing"
+
+	"github.com/backendtls/backendtls/test/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
