@@ -166,8 +166,8 @@ func (b *builder) frontendCA(
 	case gwapi.KindSecret.Is(&ref.Group, &ref.Kind, "", ""):
 		kind = gwapi.KindSecret
 	default:
-		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, fmt.Sprintf("%s%s is not supported, core/%s and core/%s are",
-			field, gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), gwapi.KindConfigMap, gwapi.KindSecret))
+		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, fmt.Sprintf(
+			"%s%s is not supported, core/%s and core/%s are", field, gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), gwapi.KindConfigMap, gwapi.KindSecret))
 		return bundle{}, false
 	}
 	namespace := gateway.Namespace

@@ -11,6 +11,7 @@ import (
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/tlsprobe"
 	"github.com/backendtls/backendtls/internal/verify"
+	"github.com/backendtls/backendtls/test/port"
 )
 
 const pageFile = "../../docs/verification-matrix.md"
@@ -22,8 +23,8 @@ func TestTheMatrix(t *testing.T) {
 	shop := newWorkshop(t, now)
 	rows, columns := shop.certificates(), trusts()
 	all := cells(columns, rows)
-	port := freePort(t)
-	gateway := decide(t, manifests(t, port, shop.authorities, rows, all), now, all)
+	free := port.Free(t)
+	gateway := decide(t, manifests(t, free, shop.authorities, rows, all), now, all)
 
 	endpoints := make(map[*certificate]model.Endpoint, len(rows))
 	seen := make(map[*certificate]model.Observation, len(rows))
@@ -32,7 +33,7 @@ func TestTheMatrix(t *testing.T) {
 		endpoints[row] = serve(t, row)
 		seen[row] = prober.Probe(t.Context(), endpoints[row], host)
 	}
-	outcomes := ask(t, run(t, gateway, all, endpoints), port, all)
+	outcomes := ask(t, run(t, gateway, all, endpoints), free, all)
 	for _, c := range all {
 		want := invalid
 		if c.backend != nil {
@@ -44,7 +45,7 @@ func TestTheMatrix(t *testing.T) {
 	}
 	keepsPromises(t, all, outcomes)
 	everyNoteApplies(t, all, outcomes)
-	comparePage(t, page(columns, rows, all, outcomes))
+	comparePage(t, pageFile, page(columns, rows, all, outcomes))
 }
 
 // keepsPromises makes sure that docs/policy.md says what Envoy does, or that a
@@ -71,7 +72,7 @@ func everyNoteApplies(t *testing.T, all []*cell, outcomes map[*cell]outcome) {
 }
 
 // comparePage compares the page with the one that is published.
-func comparePage(t *testing.T, text string) {
+func comparePage(t *testing.T, pageFile, text string) {
 	t.Helper()
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		if t.Failed() {

@@ -2,8 +2,6 @@ package matrix_test
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -173,18 +171,4 @@ func decide(t *testing.T, text []byte, now time.Time, all []*cell) model.Gateway
 		}
 	}
 	return gateway
-}
-
-// freePort is one that nobody listens on.
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := netip.MustParseAddrPort(listener.Addr().String()).Port()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
