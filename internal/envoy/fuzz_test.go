@@ -146,6 +146,7 @@ func (s *source) listener(backends []model.Backend) model.Listener {
 	}
 	for range s.choose(4) {
 		server := model.Server{Name: s.text("a", "b"), Hostname: s.hostname(), Passthrough: s.choose(4) == 0}
+		server.Clients = s.clients()
 		for range s.choose(3) {
 			server.Certificates = append(server.Certificates, model.KeyPair{
 				Secret: gwapi.KeyOf(gwapi.KindSecret, "default", s.text("tls")),
@@ -181,7 +182,7 @@ func (s *source) rule(backends []model.Backend) model.Rule {
 		r.Match.Query = append(r.Match.Query, s.value())
 	}
 	for range s.choose(3) {
-		header := model.Header{Name: s.text("x-a", "host", ":path"), Value: s.text("", "%REQ(:PATH)%")}
+		header := model.Header{Name: s.text("x-a", "host", ":path", "x_client-cert_verified"), Value: s.text("", "%REQ(:PATH)%")}
 		r.RequestHeaders.Set = append(r.RequestHeaders.Set, header)
 		r.RequestHeaders.Remove = append(r.RequestHeaders.Remove, s.text("x-a", "x-b"))
 	}
@@ -259,6 +260,7 @@ func FuzzTranslate(f *testing.F) {
 			}
 		}
 		checkRoutes(t, resources)
+		checkEntrances(t, g, resources)
 		for name, listener := range resources.Listeners {
 			if err := listener.ValidateAll(); err != nil {
 				t.Errorf("listener %s: %v", name, err)
@@ -362,6 +364,9 @@ func checkRoutes(t *testing.T, resources envoy.Resources) {
 
 func checkAction(t *testing.T, resources envoy.Resources, route *routev3.Route) {
 	t.Helper()
+	if err := tellsTheTruth(route); err != nil {
+		t.Errorf("route %s: %v", route.GetName(), err)
+	}
 	action := route.GetRoute()
 	if action == nil {
 		return
