@@ -17,14 +17,14 @@ import (
 // assertCluster:
 //
 //	A8   every secret that is named is delivered
-//	A12  client certificates are asked for as the server says: with its CA, and
+//	A13  client certificates are asked for as the server says: with its CA, and
 //	     without resumption; or not at all
 func assertDownstream(
 	socket *corev3.TransportSocket, clients *model.ClientValidation, secrets map[string]*tlsv3.Secret, known *bundles,
 ) error {
 	context := &tlsv3.DownstreamTlsContext{}
 	if err := socket.GetTypedConfig().UnmarshalTo(context); err != nil || socket.GetName() != tlsSocket {
-		return errors.New("A12: the transport socket holds no downstream TLS context")
+		return errors.New("A13: the transport socket holds no downstream TLS context")
 	}
 	common := context.GetCommonTlsContext()
 	for _, secret := range common.GetTlsCertificateSdsSecretConfigs() {
@@ -37,7 +37,7 @@ func assertDownstream(
 	}
 	if clients == nil {
 		if common.GetValidationContextType() != nil {
-			return errors.New("A12: certificates of clients are looked at, which nobody asked for")
+			return errors.New("A13: certificates of clients are looked at, which nobody asked for")
 		}
 		return nil
 	}
@@ -63,7 +63,7 @@ func assertKnownDownstream(context *tlsv3.DownstreamTlsContext, clients *model.C
 		expected.DisableStatefulSessionResumption = true
 	}
 	if !proto.Equal(expected, context) {
-		return errors.New("A12: the TLS context requires another certificate of clients than the server says, " +
+		return errors.New("A13: the TLS context requires another certificate of clients than the server says, " +
 			"resumes sessions, or has a field that was not thought about")
 	}
 	return nil
@@ -81,21 +81,21 @@ func assertClients(v *tlsv3.CertificateValidationContext, clients *model.ClientV
 		TrustedCa:              v.GetTrustedCa(),
 	}
 	if v == nil || !proto.Equal(expected, v) {
-		return errors.New("A12: certificates of clients are verified otherwise than the server says")
+		return errors.New("A13: certificates of clients are verified otherwise than the server says")
 	}
 	text, inline := v.GetTrustedCa().GetSpecifier().(*corev3.DataSource_InlineString)
 	if !inline || len(clients.Anchors) == 0 {
-		return errors.New("A12: clients are to be verified, but there is no CA: Envoy would ask for no certificate")
+		return errors.New("A13: clients are to be verified, but there is no CA: Envoy would ask for no certificate")
 	}
 	if clients.AnchorsDigest != "" && clients.AnchorsDigest != known.digest(clients.Anchors) {
-		return errors.New("A12: what was decided about clients was decided for another CA")
+		return errors.New("A13: what was decided about clients was decided for another CA")
 	}
 	count, err := known.count(pemCertificate, text.InlineString)
 	if err != nil {
-		return fmt.Errorf("A12: the CA for clients is not usable: %w", err)
+		return fmt.Errorf("A13: the CA for clients is not usable: %w", err)
 	}
 	if count != len(clients.Anchors) {
-		return fmt.Errorf("A12: %d CA certificates for clients where the server has %d", count, len(clients.Anchors))
+		return fmt.Errorf("A13: %d CA certificates for clients where the server has %d", count, len(clients.Anchors))
 	}
 	return nil
 }

@@ -72,57 +72,57 @@ func TestADownstreamContextThatLetsInMoreThanTheServerSaysIsNotPublished(t *test
 		{"as it was made", strict, func(*gate) {}, ""},
 		{"with fallback, as it was made", loose, func(*gate) {}, ""},
 		{"without clients, as it was made", nobody, func(*gate) {}, ""},
-		{"a certificate is required without a CA", strict, func(g *gate) { g.validation().TrustedCa = nil }, "A12"},
-		{"the CA is empty", strict, func(g *gate) { g.trustedCA("") }, "A12"},
-		{"the CA is no certificate", strict, func(g *gate) { g.trustedCA("x") }, "A12"},
+		{"a certificate is required without a CA", strict, func(g *gate) { g.validation().TrustedCa = nil }, "A13"},
+		{"the CA is empty", strict, func(g *gate) { g.trustedCA("") }, "A13"},
+		{"the CA is no certificate", strict, func(g *gate) { g.trustedCA("x") }, "A13"},
 		{"there is a CA more", strict, func(g *gate) {
 			g.trustedCA(g.validation().GetTrustedCa().GetInlineString() + string(server))
-		}, "A12"},
+		}, "A13"},
 		{"the CA is a file", strict, func(g *gate) {
 			g.validation().TrustedCa.Specifier = &corev3.DataSource_Filename{Filename: "/etc/ssl/ca.pem"}
-		}, "A12"},
-		{"the digest is of another CA", strict, func(g *gate) { g.clients.AnchorsDigest = "other" }, "A12"},
+		}, "A13"},
+		{"the digest is of another CA", strict, func(g *gate) { g.clients.AnchorsDigest = "other" }, "A13"},
 		{"there is no validation context", strict, func(g *gate) {
 			g.context.CommonTlsContext.ValidationContextType = nil
-		}, "A12"},
+		}, "A13"},
 		{"the validation context is a secret", strict, func(g *gate) {
 			g.context.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContextSdsSecretConfig{
 				ValidationContextSdsSecretConfig: &tlsv3.SdsSecretConfig{Name: "ca"},
 			}
-		}, "A12"},
+		}, "A13"},
 		{"untrusted certificates are accepted", strict, func(g *gate) {
 			g.validation().TrustChainVerification = tlsv3.CertificateValidationContext_ACCEPT_UNTRUSTED
-		}, "A12"},
-		{"with fallback they are not", loose, func(g *gate) { g.validation().TrustChainVerification = 0 }, "A12"},
+		}, "A13"},
+		{"with fallback they are not", loose, func(g *gate) { g.validation().TrustChainVerification = 0 }, "A13"},
 		{"a certificate is not required", strict, func(g *gate) {
 			g.context.RequireClientCertificate = wrapperspb.Bool(false)
-		}, "A12"},
-		{"nothing is said of whether one is required", strict, func(g *gate) { g.context.RequireClientCertificate = nil }, "A12"},
+		}, "A13"},
+		{"nothing is said of whether one is required", strict, func(g *gate) { g.context.RequireClientCertificate = nil }, "A13"},
 		{"with fallback it is required", loose, func(g *gate) {
 			g.context.RequireClientCertificate = wrapperspb.Bool(true)
-		}, "A12"},
-		{"expired certificates are accepted", strict, func(g *gate) { g.validation().AllowExpiredCertificate = true }, "A12"},
+		}, "A13"},
+		{"expired certificates are accepted", strict, func(g *gate) { g.validation().AllowExpiredCertificate = true }, "A13"},
 		{"names are asked for", strict, func(g *gate) {
 			g.validation().MatchTypedSubjectAltNames = []*tlsv3.SubjectAltNameMatcher{{
 				SanType: tlsv3.SubjectAltNameMatcher_DNS,
 				Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "a"}},
 			}}
-		}, "A12"},
-		{"tickets resume sessions", strict, func(g *gate) { g.context.SessionTicketKeysType = nil }, "A12"},
+		}, "A13"},
+		{"tickets resume sessions", strict, func(g *gate) { g.context.SessionTicketKeysType = nil }, "A13"},
 		{"tickets of configured keys do", loose, func(g *gate) {
 			g.context.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_SessionTicketKeys{
 				SessionTicketKeys: &tlsv3.TlsSessionTicketKeys{Keys: []*corev3.DataSource{{}}},
 			}
-		}, "A12"},
-		{"the session cache does", loose, func(g *gate) { g.context.DisableStatefulSessionResumption = false }, "A12"},
+		}, "A13"},
+		{"the session cache does", loose, func(g *gate) { g.context.DisableStatefulSessionResumption = false }, "A13"},
 		{"a field nobody thought about is set", nobody, func(g *gate) {
 			g.context.SessionTimeout = durationpb.New(1)
-		}, "A12"},
+		}, "A13"},
 		{"certificates are looked at that nobody asked for", nobody, func(g *gate) {
 			g.context.CommonTlsContext.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{
 				ValidationContext: &tlsv3.CertificateValidationContext{},
 			}
-		}, "A12"},
+		}, "A13"},
 		{"the certificate is of a secret that is not delivered", nobody, func(g *gate) {
 			g.context.CommonTlsContext.TlsCertificateSdsSecretConfigs[0].Name = "elsewhere/web"
 		}, "A8"},

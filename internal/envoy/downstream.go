@@ -55,7 +55,7 @@ func (t *translation) downstreamTLS(server model.Server, protocols ...string) (*
 // a session is bound to (source/common/tls/server_context_impl.cc).
 func (t *translation) askClients(context *tlsv3.DownstreamTlsContext, clients *model.ClientValidation) error {
 	if len(clients.Anchors) == 0 {
-		return errors.New("A12: clients are to be verified, but there is no CA: Envoy would ask for no certificate")
+		return errors.New("A13: clients are to be verified, but there is no CA: Envoy would ask for no certificate")
 	}
 	verification := tlsv3.CertificateValidationContext_VERIFY_TRUST_CHAIN
 	if clients.Fallback {
