@@ -81,12 +81,13 @@ func (s probeSetting) interval() time.Duration {
 	}
 }
 
-// blame names the object that says no, else where to say yes.
-func (s probeSetting) blame(where string) string {
+// remedy says how they are turned on.
+func (s probeSetting) remedy() string {
 	if !s.disabled.IsZero() {
-		return s.disabled.String() + " says false"
+		return fmt.Sprintf("%s says spec.probe.enabled: false", s.disabled)
 	}
-	return where
+	return "the GatewayParameters of its class or its own turn them on by spec.probe.enabled: true, " +
+		"and the component manifests/components/probe lets them through"
 }
 
 // note says that the interval that is asked for is not the one that holds. The

@@ -117,17 +117,15 @@ func (s *probedStanding) reason() report.PolicyReason {
 // verifiedCondition is BackendsVerified: what the live checks say of the policy
 // as written, whatever mode is in force.
 func (p *tlsPolicies) verifiedCondition(s *tlsStanding, gateway *model.Gateway) metav1.Condition {
-	parameters := p.parametersOf(s.gateway)
-	setting := parameters.probing()
+	setting := p.parametersOf(s.gateway).probing()
 	ask := fmt.Sprintf("kubectl backendtls verify btlspolicy/%s -n %s", s.policy.Name, s.policy.Namespace)
 	sum, ports := p.probedOf(s, gateway)
 	switch {
 	case p.b.snap.Site.Standalone:
 		return report.PolicyNotProbed("nobody here looks at the live certificates; " + ask + " does")
 	case setting.off():
-		return report.PolicyNotProbed(fmt.Sprintf("live checks are off for %s: set spec.probe.enabled to true in the "+
-			"GatewayParameters of its class or its own (%s), and apply the component manifests/components/probe; %s asks now",
-			s.gateway, setting.blame(parameters.where), ask))
+		return report.PolicyNotProbed(fmt.Sprintf("live checks are off for %s: %s; %s checks now",
+			s.gateway, setting.remedy(), ask))
 	case s.refused.some():
 		return report.PolicyNotProbed("not checked while the policy is not in force, see Accepted")
 	case ports == 0:
@@ -146,7 +144,7 @@ func (s *tlsStanding) lastVerified(ask string) metav1.Condition {
 	if found && live.Status != metav1.ConditionUnknown && live.ObservedGeneration == s.judged.object.Generation {
 		return report.PolicyBackendsAsWritten(live)
 	}
-	return report.PolicyNotProbed("the live checks have just begun; " + ask + " asks now")
+	return report.PolicyNotProbed("the live checks have just begun; " + ask + " checks now")
 }
 
 // foundAt begins the part of a message that says when its verdict was found.
