@@ -118,7 +118,9 @@ func (r *rooms) checks() []health.Check {
 
 // collectors are the metrics of the parts.
 func (r *rooms) collectors() []prometheus.Collector {
-	return append(slices.Concat(r.status.Collectors(), r.events.Collectors(), r.witness.Collectors(), r.streams.Collectors()),
+	all := slices.Concat(r.status.Collectors(), r.events.Collectors(), r.witness.Collectors(), r.streams.Collectors(),
+		r.dials.Collectors())
+	return append(all,
 		health.Flag("backendtls_leader", "Whether this replica holds the lease and writes: 1 or 0.", r.election.Leading),
 	)
 }

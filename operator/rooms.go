@@ -49,6 +49,7 @@ type rooms struct {
 	events    *events.Recorder
 	witness   *metrics.Witness
 	streams   *metrics.Streams
+	dials     *metrics.Dials
 	loop      *loop.Loop
 	health    *health.Server
 
@@ -95,7 +96,11 @@ func (c Cluster) rooms(ctx context.Context) (*rooms, error) {
 		Client: direct, Cache: r.cache, Authority: r.authority.Bundle, Leading: r.election.Leading,
 		OperatorNamespace: c.Namespace, OperatorImage: image, Log: c.Log,
 	})
-	r.witness = metrics.New(metrics.Config{Leading: r.election.Leading, Now: time.Now})
+	r.witness = metrics.New(metrics.Config{
+		Leading: r.election.Leading, Now: time.Now,
+		Probed: func() map[model.ProbeKey]model.Probed { return r.probe.Probed() },
+	})
+	r.dials = metrics.NewDials()
 	r.streams = metrics.NewStreams(
 		func() map[gwapi.Key][]model.Envoy { return r.server.Envoys() },
 		func() time.Time { return lastEnd(r.authority.Bundle()) },
@@ -155,7 +160,7 @@ func (r *rooms) decide(direct client.Client, pods corev1client.PodsGetter) {
 	var site snapshot.Site
 	paths := endpoints.New(site, r.server)
 	r.probe = probe.New(probe.Config{
-		Leading: r.election.Leading, Pod: podReader{pods}.read, Refused: addressOf(r.REST),
+		Leading: r.election.Leading, Pod: podReader{pods}.read, Refused: addressOf(r.REST), Dial: r.dials.Dial,
 		Concurrency: r.ProbeConcurrency, Rate: r.ProbeRate, Timeout: r.ProbeTimeout, Log: r.Log,
 	})
 	r.source = watch.New(watch.Config{Cache: r.cache, Client: direct, Log: r.Log, Endpoints: sliceSinks{paths, r.probe}})

@@ -52,8 +52,8 @@ type checked struct {
 	notAfter  time.Time
 }
 
-func backends(last *built, _ time.Time, series chan<- prometheus.Metric) {
-	for b, found := range checkedBackends(last) {
+func backends(config Config, last *built, series chan<- prometheus.Metric) {
+	for b, found := range checkedBackends(last, config.Probed()) {
 		labels := b.labels()
 		for _, result := range slices.Sorted(maps.Keys(found.results)) {
 			series <- gauge(backendVerification, float64(found.results[result]), append(labels[:6:6], result)...)
@@ -65,14 +65,14 @@ func backends(last *built, _ time.Time, series chan<- prometheus.Metric) {
 	}
 }
 
-func checkedBackends(last *built) map[backend]checked {
+func checkedBackends(last *built, verdicts map[model.ProbeKey]model.Probed) map[backend]checked {
 	all := map[backend]checked{}
 	for gateway, built := range last.result.Gateways {
 		seen := map[model.ProbeKey]bool{}
 		for i := range built.Backends {
 			b := &built.Backends[i]
 			key, on := b.ProbeKey()
-			probed, known := last.observed.Probes[key]
+			probed, known := verdicts[key]
 			if !on || !known || b.Trust == nil || seen[key] {
 				continue
 			}

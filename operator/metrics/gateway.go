@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -26,7 +24,7 @@ var (
 
 var gatewayDescs = []*prometheus.Desc{gatewayEnvoys, gatewayFault, gatewayBackends}
 
-func gateways(last *built, _ time.Time, series chan<- prometheus.Metric) {
+func gateways(_ Config, last *built, series chan<- prometheus.Metric) {
 	for key, gateway := range last.result.Gateways {
 		name := func(value string) []string { return []string{key.Namespace, key.Name, value} }
 		counts := countEnvoys(&gateway, last.observed.Envoys[key])

@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backendtls/backendtls/internal/model"
@@ -40,7 +38,8 @@ var policyDescs = []*prometheus.Desc{
 	policyDegraded, policyDegradedSince, policyModeUntil, policyAccepted, policyProgrammed, policyRevocationEnds,
 }
 
-func policies(last *built, now time.Time, series chan<- prometheus.Metric) {
+func policies(config Config, last *built, series chan<- prometheus.Metric) {
+	now := config.Now()
 	for _, s := range last.result.Standings {
 		was, known := last.lately[place{s.Policy, s.Gateway}]
 		if known && !s.Mode.Insecure() && now.Sub(was.at) < lingering {

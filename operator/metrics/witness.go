@@ -33,7 +33,10 @@ const lingering = 6 * time.Second
 type Config struct {
 	// Leading says whether this replica writes.
 	Leading func() bool
-	Now     func() time.Time
+	// Probed is what the live checks found until now. A certificate that is renewed
+	// and passes is no reason to build, so this is newer than what was built with.
+	Probed func() map[model.ProbeKey]model.Probed
+	Now    func() time.Time
 }
 
 // Witness is told of every build and keeps the last one that was whole. Built is
@@ -130,7 +133,7 @@ func (w *Witness) Collectors() []prometheus.Collector {
 type collector struct {
 	witness *Witness
 	descs   []*prometheus.Desc
-	collect func(*built, time.Time, chan<- prometheus.Metric)
+	collect func(Config, *built, chan<- prometheus.Metric)
 }
 
 // Describe lists the metrics.
@@ -143,7 +146,7 @@ func (c collector) Describe(descs chan<- *prometheus.Desc) {
 // Collect makes the series.
 func (c collector) Collect(series chan<- prometheus.Metric) {
 	if last := c.witness.last.Load(); last != nil && c.witness.config.Leading() {
-		c.collect(last, c.witness.config.Now(), series)
+		c.collect(c.witness.config, last, series)
 	}
 }
 

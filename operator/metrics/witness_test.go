@@ -33,6 +33,7 @@ type stage struct {
 	now     time.Time
 	leading bool
 	gather  *prometheus.Registry
+	probed  map[model.ProbeKey]model.Probed
 }
 
 func newStage(t *testing.T) *stage {
@@ -40,6 +41,7 @@ func newStage(t *testing.T) *stage {
 	s := &stage{t: t, now: noon, leading: true, gather: prometheus.NewRegistry()}
 	s.Witness = metrics.New(metrics.Config{
 		Leading: func() bool { return s.leading }, Now: func() time.Time { return s.now },
+		Probed: func() map[model.ProbeKey]model.Probed { return s.probed },
 	})
 	s.gather.MustRegister(s.Collectors()...)
 	return s
@@ -166,11 +168,12 @@ func TestWhatLiveChecksFoundIsCountedOncePerPort(t *testing.T) {
 			backend(model.HTTP1, model.Standard, ""),
 		},
 	}}}
-	observed := snapshot.Observed{Probes: map[model.ProbeKey]model.Probed{key: {
+	s.Built(result, snapshot.Observed{}, metrics.Whole, time.Second)
+	s.want("backendtls_backend_")
+	s.probed = map[model.ProbeKey]model.Probed{key: {
 		Endpoints: 4, NotAfter: noon,
 		Counts: []model.ProbeCount{{Result: "PinMismatch", Count: 1}, {Result: "Verified", Count: 2}},
-	}}}
-	s.Built(result, observed, metrics.Whole, time.Second)
+	}}
 	const on = "gateway=web gateway_namespace=edge name=api namespace=shop port=443"
 	s.want("backendtls_backend_",
 		"backend_certificate_not_after_seconds{"+on+" service=api} 1.7952624e+09",
@@ -178,7 +181,7 @@ func TestWhatLiveChecksFoundIsCountedOncePerPort(t *testing.T) {
 		"backend_verification{"+on+" result=PinMismatch service=api} 1",
 		"backend_verification{"+on+" result=Verified service=api} 2",
 	)
-	s.Built(result, snapshot.Observed{}, metrics.Whole, time.Second)
+	s.Built(resolve.Result{}, snapshot.Observed{}, metrics.Whole, time.Second)
 	s.want("backendtls_backend_")
 }
 

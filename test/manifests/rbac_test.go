@@ -48,6 +48,7 @@ func TestTheOperatorMayWriteWhatIsListedHereAndNothingElse(t *testing.T) {
 		create,patch:networking.k8s.io/networkpolicies
 		create:authentication.k8s.io/tokenreviews
 		create:coordination.k8s.io/leases@backendtls-system
+		create:events.k8s.io/events
 		update:coordination.k8s.io/leases@backendtls-system=backendtls-operator
 		update:secrets@backendtls-system=backendtls-xds-ca
 		update:gateway.networking.k8s.io/backendtlspolicies/status
