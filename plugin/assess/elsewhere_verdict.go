@@ -7,6 +7,7 @@ import (
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/verify"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/untrusted"
@@ -157,7 +158,7 @@ func (e *elsewhere) unseen() cliv1alpha1.Verdict {
 // judged is what the endpoints come to by spec.validation, where the controller
 // verifies as this project does.
 func (e *elsewhere) judged(endpoints []cliv1alpha1.Endpoint) cliv1alpha1.Verdict {
-	verdict := e.summary(endpoints, nil)
+	verdict := e.summary(endpoints, nil, model.Standard)
 	doubt := e.doubt()
 	if doubt == "" {
 		if verdict.Result == Passes {

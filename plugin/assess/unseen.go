@@ -58,7 +58,7 @@ func told(fault string, conditions []cliv1alpha1.Condition) cliv1alpha1.Verdict 
 			Result: Refused, Status: http.StatusInternalServerError, Reason: said.Reason, Message: said.Message,
 		}
 	}
-	if verdict := unasked(find(conditions, "BackendsVerified")); verdict.Result != NotProbed {
+	if verdict := unasked(find(conditions, "BackendsVerified"), toldMode(conditions)); verdict.Result != NotProbed {
 		return verdict
 	}
 	verdict := cliv1alpha1.Verdict{Result: Unseen, Reason: forbidden, Message: untrusted.Text(fault)}

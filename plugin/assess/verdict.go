@@ -30,7 +30,9 @@ func (a *Assessor) verdict(
 	endpoints := a.endpoints(port, judged, written)
 	verdict := a.decide(port, path, trust, endpoints, conditions)
 	if trust != nil && trust.Mode.Insecure() {
-		verdict.Strict = strictly(endpoints)
+		if verdict.Strict = strictly(endpoints); verdict.Strict == NotProbed {
+			verdict.Strict = strictVerdict(find(conditions, "BackendsVerified"))
+		}
 		if verdict.Result == Passes && verdict.Message == "" {
 			verdict.Message = weakened(trust.Mode, verdict.Strict)
 		}
@@ -94,7 +96,7 @@ func (a *Assessor) decide(
 			Message: "no EndpointSlice lists a ready endpoint of this port",
 		}
 	default:
-		return a.summary(endpoints, find(conditions, "BackendsVerified"))
+		return a.summary(endpoints, find(conditions, "BackendsVerified"), trust.Mode)
 	}
 }
 
@@ -138,7 +140,9 @@ func (a *Assessor) classless(path model.Path) string {
 
 // summary is the verdict about several endpoints. What the operator verified
 // speaks where nobody asked.
-func (a *Assessor) summary(endpoints []cliv1alpha1.Endpoint, verified *cliv1alpha1.Condition) cliv1alpha1.Verdict {
+func (a *Assessor) summary(
+	endpoints []cliv1alpha1.Endpoint, verified *cliv1alpha1.Condition, mode model.Mode,
+) cliv1alpha1.Verdict {
 	counts := map[string]int{}
 	var first, silent *cliv1alpha1.Endpoint
 	for i := range endpoints {
@@ -153,8 +157,8 @@ func (a *Assessor) summary(endpoints []cliv1alpha1.Endpoint, verified *cliv1alph
 	}
 	switch {
 	case counts[NotProbed] == len(endpoints):
-		verdict := unasked(verified)
-		if verdict.Result == NotProbed {
+		verdict := unasked(verified, mode)
+		if verdict.Result == NotProbed && verdict.Message == "" {
 			verdict.Reason, verdict.Message = endpoints[0].Reason, endpoints[0].Message
 		}
 		return verdict
@@ -202,24 +206,6 @@ func (a *Assessor) maybe(verdict cliv1alpha1.Verdict) cliv1alpha1.Verdict {
 			"answers Envoy all the same: --via direct asks there"
 	}
 	return verdict
-}
-
-// unasked is the operator's verdict, if it has one.
-func unasked(verified *cliv1alpha1.Condition) cliv1alpha1.Verdict {
-	if verified == nil || verified.Source != sourceOperator {
-		return cliv1alpha1.Verdict{Result: NotProbed}
-	}
-	switch verified.Status {
-	case "True":
-		return cliv1alpha1.Verdict{Result: Passes, Reason: verified.Reason, Message: verified.Message}
-	case "False":
-		return cliv1alpha1.Verdict{
-			Result: Fails, Status: http.StatusServiceUnavailable,
-			Reason: verified.Reason, Message: verified.Message,
-		}
-	default:
-		return cliv1alpha1.Verdict{Result: NotProbed}
-	}
 }
 
 // strictly sums up what the policy as written would say of the endpoints.

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
+	"github.com/backendtls/backendtls/plugin/assess"
 	"github.com/backendtls/backendtls/plugin/session"
 )
 
@@ -38,7 +39,9 @@ func anonymous(port cliv1alpha1.PortReference) cliv1alpha1.PortReference {
 func (d *desk) current(path cliv1alpha1.Path) cliv1alpha1.Path {
 	if p, ok := d.asked[anonymous(path.Service)]; ok && p.bases[path.Identity()] == basis(path) && !p.lapsed(d.clock) {
 		found := p.paths[path.Identity()]
-		path.Verdict, path.Endpoints = found.Verdict, found.Endpoints
+		if !assess.Overtaken(path, p.At, found.Verdict) {
+			path.Verdict, path.Endpoints = found.Verdict, found.Endpoints
+		}
 	}
 	if m, ok := modeOf(path); ok && !m.until.IsZero() {
 		policy := *path.Policy
@@ -56,7 +59,8 @@ func (d *desk) outdated(port cliv1alpha1.PortReference) bool {
 		return false
 	}
 	for _, path := range d.state.Paths {
-		if samePort(path.Service, port) && p.bases[path.Identity()] != basis(path) {
+		if samePort(path.Service, port) && (p.bases[path.Identity()] != basis(path) ||
+			assess.Overtaken(path, p.At, p.paths[path.Identity()].Verdict)) {
 			return true
 		}
 	}

@@ -44,7 +44,7 @@ func pathRows(paths []cliv1alpha1.Path, now time.Time) []row {
 		c := CellsOf(path, now)
 		rows[i] = row{namespace: path.Service.Namespace, cells: []any{
 			c.Service, c.Gateway, c.Route, c.Policy, c.Mode, c.Left, c.Verdict, c.Expires, orNone(path.Verdict.Reason),
-			trust(path.Policy), orNone(strings.Join(path.Hostnames, ",")), fmt.Sprint(len(path.Endpoints)),
+			trustCell(path), orNone(strings.Join(path.Hostnames, ",")), fmt.Sprint(len(path.Endpoints)),
 			orNone(conditionsCell(path.Conditions)), orNone(path.Verdict.Message),
 		}}
 	}
@@ -90,7 +90,7 @@ func verified(path cliv1alpha1.Path, now time.Time) string {
 		return cell
 	}
 	asked := slices.ContainsFunc(path.Endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result != assess.NotProbed })
-	if asked || path.Verdict.Result != assess.Passes && path.Verdict.Result != assess.Fails {
+	if asked || !slices.Contains(operatorResults, path.Verdict.Result) {
 		return cell
 	}
 	for _, condition := range path.Conditions {
@@ -100,6 +100,9 @@ func verified(path cliv1alpha1.Path, now time.Time) string {
 	}
 	return cell
 }
+
+// operatorResults are the results that the operator's BackendsVerified can come to.
+var operatorResults = []string{assess.Passes, assess.Fails, assess.Mixed, assess.Unreachable}
 
 // firstExpiry is the earliest end of a leaf's validity, "" without a leaf.
 func firstExpiry(endpoints []cliv1alpha1.Endpoint, now time.Time) string {
@@ -127,4 +130,13 @@ func conditionsCell(conditions []cliv1alpha1.Condition) string {
 		parts = append(parts, condition.Type+"="+cmp.Or(condition.Reason, condition.Status))
 	}
 	return strings.Join(parts, ",")
+}
+
+// trustCell is what is checked on the path; where the client's TLS goes on to the
+// Service, that is the client's affair.
+func trustCell(path cliv1alpha1.Path) string {
+	if path.Verdict.Result == assess.Passthrough {
+		return "the client's"
+	}
+	return trust(path.Policy)
 }

@@ -1,0 +1,9 @@
+package assess
+
+import (
+	"testing"
+
+	"github.com/backendtls/backendtls/test/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
