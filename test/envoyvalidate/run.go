@@ -24,11 +24,12 @@ import (
 )
 
 // patience is how long Envoy may take to start, or to write a line.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Running is an Envoy that serves until the test ends.
 type Running struct {
 	admin          *http.Client
+	pid            int
 	stdout, stderr output
 }
 
@@ -75,6 +76,7 @@ func Start(tb testing.TB, bootstrap *bootstrapv3.Bootstrap) *Running {
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
+	running.pid = cmd.Process.Pid
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -147,7 +149,7 @@ func adminClient(socket string) *http.Client {
 		},
 		DisableKeepAlives: true,
 	}
-	return &http.Client{Transport: transport, Timeout: time.Second}
+	return &http.Client{Transport: transport, Timeout: patience}
 }
 
 // Logged waits for a line of the access log and returns its fields.

@@ -50,13 +50,13 @@ type authorities struct {
 // workshop makes certificates around a point in time; the first error fails the
 // test.
 type workshop struct {
-	t   *testing.T
+	t   testing.TB
 	now time.Time
 	authorities
 	middle *pki.Identity
 }
 
-func newWorkshop(t *testing.T, now time.Time) *workshop {
+func newWorkshop(t testing.TB, now time.Time) *workshop {
 	t.Helper()
 	w := &workshop{t: t, now: now}
 	w.root = w.selfSigned("Shop CA", func(r *pki.Request) { r.CA, r.DNS = true, nil })

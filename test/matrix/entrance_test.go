@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-
 	"github.com/backendtls/backendtls/internal/envoy"
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/manifest"
@@ -42,6 +40,7 @@ type house struct {
 	entrances []*entrance
 	gateway   model.Gateway
 	reports   resolve.Result
+	running   *envoyvalidate.Running
 }
 
 const (
@@ -80,8 +79,8 @@ spec:
 `
 
 // newHouse writes the manifests, with a route for each filter, by its name, and
-// resolves them.
-func newHouse(t *testing.T, filters map[string]string) *house {
+// resolves them. The certificate of its listeners is edited by server.
+func newHouse(t testing.TB, filters map[string]string, server ...func(*pki.Request)) *house {
 	t.Helper()
 	now := time.Now().UTC().Truncate(time.Second)
 	h := &house{shop: newWorkshop(t, now), entrances: []*entrance{
@@ -104,13 +103,13 @@ func newHouse(t *testing.T, filters map[string]string) *house {
 	}
 	fmt.Fprintf(&text, "%s  listeners:\n%s  tls:\n    frontend:\n      default: {}\n      perPort:\n%s",
 		houseText, &listeners, &perPort)
-	server := h.shop.leaf(func(r *pki.Request) { r.DNS = []string{"*.example.com"} })
-	key, err := server.KeyPEM()
+	presented := h.shop.leaf(append(server, func(r *pki.Request) { r.DNS = []string{"*.example.com"} })...)
+	key, err := presented.KeyPEM()
 	if err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(&text, "---\napiVersion: v1\nkind: Secret\nmetadata: {name: web, namespace: default}\n"+
-		"type: kubernetes.io/tls\nstringData: {tls.crt: %q, tls.key: %q}\n", server.ChainPEM(), key)
+		"type: kubernetes.io/tls\nstringData: {tls.crt: %q, tls.key: %q}\n", presented.ChainPEM(), key)
 	fmt.Fprintf(&text, configMapText, "clients", "default", "ca.crt", h.shop.root.PEM())
 	fmt.Fprintf(&text, routeText, "echo", "echo", "")
 	for name, filter := range filters {
@@ -120,7 +119,7 @@ func newHouse(t *testing.T, filters map[string]string) *house {
 	return h
 }
 
-func (h *house) build(t *testing.T, text string, now time.Time) {
+func (h *house) build(t testing.TB, text string, now time.Time) {
 	t.Helper()
 	set, problems := manifest.Parse([]manifest.File{{Path: "house.yaml", Data: []byte(text)}})
 	if len(problems) > 0 {
@@ -137,7 +136,7 @@ func (h *house) build(t *testing.T, text string, now time.Time) {
 
 // open runs an Envoy with the Gateway and a backend behind it; edit may change
 // what Envoy is sent.
-func (h *house) open(t *testing.T, edit func(*envoy.Resources)) {
+func (h *house) open(t testing.TB, edit func(*envoy.Resources)) {
 	t.Helper()
 	backend := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Trailers are there once the body has been read.
@@ -161,7 +160,7 @@ func (h *house) open(t *testing.T, edit func(*envoy.Resources)) {
 	}
 	address := netip.MustParseAddrPort(backend.Listener.Addr().String())
 	assignment := envoy.Endpoints(h.gateway.Backends[0].Name(), []model.Endpoint{{Address: address, Ready: true}})
-	envoyvalidate.Run(t, resources, []*endpointv3.ClusterLoadAssignment{assignment}...)
+	h.running = envoyvalidate.Run(t, resources, assignment)
 }
 
 // visit is how a client asks.
@@ -177,7 +176,7 @@ type visit struct {
 }
 
 // ask asks over a connection of its own.
-func (h *house) ask(t *testing.T, at *entrance, v visit) answer {
+func (h *house) ask(t testing.TB, at *entrance, v visit) answer {
 	t.Helper()
 	config := &tls.Config{
 		RootCAs: h.roots(), ServerName: "echo.example.com", MaxVersion: v.version,
