@@ -259,6 +259,7 @@ func (s *shop) testSeries(t *testing.T) {
 			t.Errorf("%s is %v", series, got)
 		}
 	}
+	s.testFamilies(t, text)
 	s.policy(nil)
 	s.eventually("it is strict again", func() bool { return s.degraded(s.live()).Status == metav1.ConditionFalse })
 }
