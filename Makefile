@@ -105,6 +105,9 @@ test-cluster: build image cluster ## Prove it in a real cluster: needs root, see
 	@# The local cluster itself, on clusters of its own.
 	@cd test/localcluster && go test -count=1 -timeout 15m ./...
 
+conformance: ## Let the Gateway API's conformance suite judge it, in the local cluster: needs root (RUN=NAME,NAME; KEEP=1)
+	@hack/conformance.sh "$(VERSION)" "$(RUN)"
+
 test-tui: envoy ## Play the plugin's screens in a real terminal; needs tmux (TUI_KUBECONFIG=FILE: in that cluster)
 	@go run ./hack/gotest -count=1 -timeout 15m ./test/tui
 
@@ -119,8 +122,9 @@ golden: envoy ## Write the golden files anew; read the diff before you commit it
 
 lint: $(TOOLS)/golangci-lint ## Check style, faults and the import table
 	@$< run --allow-parallel-runners ./...
-	@# It is a module of its own, and the import table is not for it.
+	@# They are modules of their own, and the import table is not for them.
 	@cd test/localcluster && ../../$< run --allow-parallel-runners --config ../../.golangci.yml --disable depguard ./...
+	@cd test/conformance && ../../$< run --allow-parallel-runners --config ../../.golangci.yml --disable depguard ./...
 
 generate: $(TOOLS)/controller-gen ## Generate deepcopy and CRD anew
 	@CONTROLLER_GEN=$(CURDIR)/$< hack/generate
@@ -137,7 +141,7 @@ test-release: $(ARCHIVES)/checksums.txt ## Prove the plugin's archives for all p
 figures: build image cluster ## Measure operator (idle, 1,000 policies) and plugin in the local cluster; needs root
 	@go test -run '^$$' -bench 'OperatorInACluster|StartOfThePlugin' -benchtime 1x -timeout 20m ./test/cluster
 
-bench: ## Run the benchmarks
+bench: envoy ## Run the benchmarks
 	@go test -run '^$$' -bench . -benchmem ./internal/... ./operator/... ./plugin/... $$(go list ./test/... | grep -v /test/cluster)
 
 clean: ## Remove everything that was built or fetched
@@ -169,5 +173,5 @@ $(GORELEASER):
 		-dir .build/archives
 
 .PHONY: help demo shell build envoy test test-tui test-cluster e2e fuzz golden lint generate install-yaml figures bench clean \
-	cluster cluster-down image test-release release release-check release-snapshot krew-manifest \
+	cluster cluster-down image conformance test-release release release-check release-snapshot krew-manifest \
 	krew-index FORCE
