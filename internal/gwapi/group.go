@@ -11,6 +11,8 @@ func (k Kind) Group() string {
 		return gatewayv1.GroupName
 	case KindGatewayParameters:
 		return "backendtls.dev"
+	case KindClusterTrustBundle:
+		return "certificates.k8s.io"
 	case KindEndpointSlice:
 		return "discovery.k8s.io"
 	case KindService, KindSecret, KindConfigMap, KindNamespace:

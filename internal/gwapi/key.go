@@ -35,6 +35,8 @@ const (
 	KindSecret            Kind = "Secret"
 	KindConfigMap         Kind = "ConfigMap"
 	KindNamespace         Kind = "Namespace"
+	// KindClusterTrustBundle has no namespace; Kubernetes serves it since 1.37.
+	KindClusterTrustBundle Kind = "ClusterTrustBundle"
 )
 
 // Key identifies one object. The zero Key names nothing.

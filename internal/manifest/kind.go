@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -71,6 +72,11 @@ var definitions = []definition{
 	{
 		kind: gwapi.KindConfigMap, versions: []string{"v1"}, name: validation.NameIsDNSSubdomain, decides: true,
 		new: func() metav1.Object { return &corev1.ConfigMap{} }, prepare: prepareConfigMap, check: checkConfigMap,
+	},
+	{
+		kind: gwapi.KindClusterTrustBundle, group: certificatesv1.GroupName, versions: []string{"v1", "v1beta1"},
+		name: nameOfTrustBundle, cluster: true, decides: true,
+		new: func() metav1.Object { return &certificatesv1.ClusterTrustBundle{} }, check: checkTrustBundle,
 	},
 	{
 		kind: gwapi.KindNamespace, versions: []string{"v1"}, name: validation.NameIsDNSLabel, cluster: true,

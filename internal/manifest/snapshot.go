@@ -3,6 +3,7 @@ package manifest
 import (
 	"maps"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,8 +53,12 @@ func (s *Set) Snapshot() *snapshot.Snapshot {
 		ConfigMaps:      collect[*corev1.ConfigMap](byKind[gwapi.KindConfigMap]),
 		Namespaces:      collect[*corev1.Namespace](byKind[gwapi.KindNamespace]),
 		EndpointSlices:  collect[*discoveryv1.EndpointSlice](byKind[gwapi.KindEndpointSlice]),
-		Faults:          maps.Clone(s.faults),
-		Site:            snapshot.Site{Standalone: true},
+		TrustBundles:    collect[*certificatesv1.ClusterTrustBundle](byKind[gwapi.KindClusterTrustBundle]),
+		// Of files there is always an API.
+		TrustBundlesServed: true,
+
+		Faults: maps.Clone(s.faults),
+		Site:   snapshot.Site{Standalone: true},
 	}
 }
 

@@ -75,7 +75,7 @@ func (s *bundles) load(gateway, object gwapi.Key, key string) bundle {
 	}
 	certificates, err := parseCertificates(text)
 	if err != nil {
-		return bundle{why: faulty, fault: fmt.Sprintf("%s key %q: %v", object, key, err)}
+		return bundle{why: faulty, fault: fmt.Sprintf("%s: %v", place(object, key), err)}
 	}
 	return bundle{
 		certificates: certificates,
@@ -134,6 +134,9 @@ func (s *bundles) text(gateway, object gwapi.Key, key string) (text []byte, why 
 // data is what the object holds by key.
 func (s *bundles) data(gateway, object gwapi.Key) (data map[string][]byte, why absence, sentence string) {
 	name := types.NamespacedName{Namespace: object.Namespace, Name: object.Name}
+	if object.Kind == gwapi.KindClusterTrustBundle {
+		return s.trustBundle(gateway, name)
+	}
 	if object.Kind == gwapi.KindSecret {
 		secret, why, sentence := find(s.b, gateway, object.Kind, s.b.snap.Secrets, name)
 		if why != present {

@@ -13,9 +13,15 @@ import (
 var features = [...]feature{
 	{name: "BackendTLSPolicy"},
 	{name: "BackendTLSPolicySANValidation"},
+	{name: "ClusterTrustBundle", served: func(b *builder) bool { return b.snap.TrustBundlesServed }},
+	{name: "GRPCRoute"},
+	{name: "GRPCRouteNamedRouteRule"},
+	{name: "GRPCRouteRequestHeaderModifier"},
 	{name: "Gateway"},
 	{name: "GatewayAddressEmpty"},
 	{name: "GatewayBackendClientCertificate"},
+	{name: "GatewayFrontendClientCertificateValidation"},
+	{name: "GatewayFrontendClientCertificateValidationInsecureFallback"},
 	{name: "GatewayHTTPListenerIsolation"},
 	{name: "GatewayInfrastructure"},
 	{name: "GatewayPort8080"},
@@ -32,8 +38,14 @@ var features = [...]feature{
 	{name: "HTTPRoutePathRedirect"},
 	{name: "HTTPRoutePortRedirect"},
 	{name: "HTTPRouteQueryParamMatching"},
+	{name: "HTTPRouteRequestMirror"},
+	{name: "HTTPRouteRequestMultipleMirrors"},
+	{name: "HTTPRouteRequestPercentageMirror"},
 	{name: "HTTPRouteSchemeRedirect"},
 	{name: "ReferenceGrant"},
+	{name: "TLSRoute"},
+	{name: "TLSRouteModeMixed"},
+	{name: "TLSRouteModeTerminate"},
 }
 
 // feature is one of them.

@@ -165,6 +165,8 @@ func (b *builder) frontendCA(
 	case gwapi.KindConfigMap.Is(&ref.Group, &ref.Kind, "", ""):
 	case gwapi.KindSecret.Is(&ref.Group, &ref.Kind, "", ""):
 		kind = gwapi.KindSecret
+	case gwapi.KindClusterTrustBundle.Is(&ref.Group, &ref.Kind, "", "") && b.snap.TrustBundlesServed:
+		return b.frontendTrustBundle(gateway, f, field, ref)
 	default:
 		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, fmt.Sprintf(
 			"%s%s is not supported, core/%s and core/%s are", field, gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), gwapi.KindConfigMap, gwapi.KindSecret))

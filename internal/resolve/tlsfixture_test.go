@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -172,6 +173,9 @@ func (w *world) addObject(kind gwapi.Kind, document []byte) {
 		w.snap.Namespaces = w.snap.Namespaces.With(decode[corev1.Namespace](w.t, document))
 	case gwapi.KindConfigMap:
 		w.snap.ConfigMaps = w.snap.ConfigMaps.With(decode[corev1.ConfigMap](w.t, document))
+	case gwapi.KindClusterTrustBundle:
+		w.snap.TrustBundlesServed = true
+		w.snap.TrustBundles = w.snap.TrustBundles.With(decode[certificatesv1.ClusterTrustBundle](w.t, document))
 	case gwapi.KindSecret:
 		secret := decode[corev1.Secret](w.t, document)
 		secret.Data = map[string][]byte{}

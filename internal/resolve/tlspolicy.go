@@ -14,6 +14,7 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
+	"github.com/backendtls/backendtls/internal/snapshot"
 	"github.com/backendtls/backendtls/internal/verify"
 )
 
@@ -200,14 +201,11 @@ func (j *policyJudge) readAuthorities(refs []gatewayv1.LocalObjectReference) {
 	blind := len(j.unseen)
 	for i, ref := range refs {
 		field := fmt.Sprintf("spec.validation.caCertificateRefs[%d]", i)
-		kind, served := authorityKind(ref)
-		if !served {
-			j.unusable = append(j.unusable, policyFault{report.PolicyReasonInvalidKind, fmt.Sprintf(
-				"%s: %s is not served by this version; want a ConfigMap or Secret (group \"\") with the key %s",
-				field, gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), caKey)})
+		object, fault := authority(j.bundles.b.snap, ref, j.policy.key.Namespace)
+		if fault != "" {
+			j.unusable = append(j.unusable, policyFault{report.PolicyReasonInvalidKind, field + ": " + fault})
 			continue
 		}
-		object := gwapi.KeyOf(kind, j.policy.key.Namespace, string(ref.Name))
 		j.material.addAuthorities(j.read(field, object, caKey, report.PolicyReasonInvalidCACertificateRef))
 	}
 	if len(j.material.authorities) == 0 && len(j.unseen) == blind {
@@ -217,13 +215,25 @@ func (j *policyJudge) readAuthorities(refs []gatewayv1.LocalObjectReference) {
 	}
 }
 
-func authorityKind(ref gatewayv1.LocalObjectReference) (kind gwapi.Kind, served bool) {
+// authority is the object that a reference to a CA means, or why there can be none.
+func authority(
+	snap *snapshot.Snapshot, ref gatewayv1.LocalObjectReference, namespace string,
+) (object gwapi.Key, fault string) {
 	for _, kind := range []gwapi.Kind{gwapi.KindConfigMap, gwapi.KindSecret} {
 		if kind.Is(&ref.Group, &ref.Kind, "", "") {
-			return kind, true
+			return gwapi.KeyOf(kind, namespace, string(ref.Name)), ""
 		}
 	}
-	return "", false
+	if gwapi.KindClusterTrustBundle.Is(&ref.Group, &ref.Kind, "", "") {
+		if !snap.TrustBundlesServed {
+			return gwapi.Key{}, "this cluster does not serve ClusterTrustBundles (certificates.k8s.io/v1), " +
+				"which Kubernetes does since 1.37; want a ConfigMap or Secret (group \"\") with the key " + caKey
+		}
+		return gwapi.KeyOf(gwapi.KindClusterTrustBundle, "", string(ref.Name)), ""
+	}
+	return gwapi.Key{}, fmt.Sprintf("%s holds no CA; want a ConfigMap or Secret (group \"\") with the key %s, or a %s "+
+		"(group %s)", gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), caKey, gwapi.KindClusterTrustBundle,
+		gwapi.KindClusterTrustBundle.Group())
 }
 
 func (j *policyJudge) readSystemRoots() {
@@ -246,8 +256,12 @@ func (j *policyJudge) read(field string, object gwapi.Key, key string, reason re
 	found := j.bundles.get(j.gateway, object, key)
 	switch found.why {
 	case present:
-		j.policy.sources = append(j.policy.sources, fmt.Sprintf("%s key %s (%s, %s)",
-			object, key, countCertificates(len(found.certificates)), found.digest))
+		where := fmt.Sprintf("%s key %s", object, key)
+		if object.Kind == gwapi.KindClusterTrustBundle {
+			where = place(object, key)
+		}
+		j.policy.sources = append(j.policy.sources, fmt.Sprintf("%s (%s, %s)",
+			where, countCertificates(len(found.certificates)), found.digest))
 	case unseen:
 		j.unseen = append(j.unseen, field+": "+found.fault)
 	default:

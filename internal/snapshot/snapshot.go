@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,6 +33,11 @@ type Snapshot struct {
 	Secrets         Objects[*corev1.Secret]
 	ConfigMaps      Objects[*corev1.ConfigMap]
 	Namespaces      Objects[*corev1.Namespace]
+
+	// TrustBundles are cluster-wide CA bundles. They can be referred to only where
+	// TrustBundlesServed says that there is such an API.
+	TrustBundles       Objects[*certificatesv1.ClusterTrustBundle]
+	TrustBundlesServed bool
 
 	// EndpointSlices are here for readers that list once (the plugin).
 	// resolve.Build does not read them: an endpoint change is no reason to build.

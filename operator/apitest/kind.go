@@ -34,6 +34,7 @@ var kinds = []*kind{
 	builtin("apps", "v1", "Deployment", "deployments", true, true),
 	builtin("apps", "v1", "ReplicaSet", "replicasets", true, true),
 	builtin("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, false),
+	{group: "certificates.k8s.io", version: "v1", name: "ClusterTrustBundle", resource: "clustertrustbundles"},
 	builtin("coordination.k8s.io", "v1", "Lease", "leases", false, false),
 	builtin("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", false, true),
 	builtin("events.k8s.io", "v1", "Event", "events", false, false),

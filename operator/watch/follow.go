@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
 )
 
 // How to install what is missing.
@@ -76,6 +78,14 @@ func (f *findings) sort(s *subject, err error) {
 	}
 }
 
+// followsTrustBundles says whether the API server serves ClusterTrustBundles: one
+// that begins to is noticed at the next look.
+func (s *Source) followsTrustBundles() bool {
+	return slices.ContainsFunc(s.subjects, func(subject *subject) bool {
+		return subject.kind == gwapi.KindClusterTrustBundle && subject.following != nil
+	})
+}
+
 // watch begins to follow a kind.
 func (s *Source) watch(ctx context.Context, subject *subject) error {
 	informer, err := s.config.Cache.GetInformer(ctx, subject.object, cache.BlockUntilSynced(false))
@@ -103,7 +113,7 @@ func (s *Source) tell(found findings) {
 			"brackets; nothing is served before", "missing", found.missing, "install", found.install)
 	})
 	if now := strings.Join(found.absent, " "); now != s.absent {
-		s.config.Log.Info("optional CustomResourceDefinitions without objects, because they are not installed",
+		s.config.Log.Info("optional kinds without objects, because the API server does not serve them",
 			"absent", found.absent)
 		s.absent = now
 	}

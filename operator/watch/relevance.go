@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -48,6 +49,11 @@ func decisive(ancestors []gatewayv1.PolicyAncestorStatus) []gatewayv1.PolicyAnce
 		}
 	}
 	return reduced
+}
+
+// trustBundleDiffers compares ClusterTrustBundles, which count no generations.
+func trustBundleDiffers(was, now *certificatesv1.ClusterTrustBundle) bool {
+	return was.UID != now.UID || was.Spec != now.Spec
 }
 
 // serviceDiffers compares Services, which count no generations.

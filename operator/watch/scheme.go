@@ -5,6 +5,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -34,7 +35,8 @@ var gatewayVersion = schema.GroupVersion(gatewayv1.GroupVersion)
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme, coordinationv1.AddToScheme,
+		corev1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme, certificatesv1.AddToScheme,
+		coordinationv1.AddToScheme,
 		discoveryv1.AddToScheme, eventsv1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
 		metav1.AddMetaToScheme, gatewayv1.Install, v1alpha1.AddToScheme,
 	} {
@@ -81,6 +83,9 @@ func Mapper() meta.RESTMapper {
 		"Gateway": "gateways", "ListenerSet": "listenersets", "HTTPRoute": "httproutes", "GRPCRoute": "grpcroutes",
 		"TLSRoute": "tlsroutes", "TCPRoute": "tcproutes", "ReferenceGrant": "referencegrants",
 		"BackendTLSPolicy": "backendtlspolicies",
+	})
+	add(certificatesv1.SchemeGroupVersion, meta.RESTScopeRoot, map[string]string{
+		"ClusterTrustBundle": "clustertrustbundles",
 	})
 	add(v1alpha1.GroupVersion, meta.RESTScopeNamespace, map[string]string{"GatewayParameters": "gatewayparameters"})
 	return mapper

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -72,7 +73,9 @@ type Source struct {
 	// held is since when Need has been saying no.
 	held    time.Time
 	bundles map[string]string
-	changes chan struct{}
+	// trustBundlesServed says that ClusterTrustBundles are followed.
+	trustBundlesServed bool
+	changes            chan struct{}
 }
 
 // tables are the objects that a Snapshot holds, but for contents.
@@ -89,6 +92,7 @@ type tables struct {
 	parameters   *table[*v1alpha1.GatewayParameters]
 	services     *table[*corev1.Service]
 	namespaces   *table[*corev1.Namespace]
+	trustBundles *table[*certificatesv1.ClusterTrustBundle]
 }
 
 // New makes a Source that has read nothing yet.
@@ -112,8 +116,9 @@ func New(config Config) *Source {
 		parameters:   newTable(s, gwapi.KindGatewayParameters, specDiffers[*v1alpha1.GatewayParameters]),
 		services:     newTable(s, gwapi.KindService, serviceDiffers),
 		namespaces:   newTable(s, gwapi.KindNamespace, labelsDiffer[*corev1.Namespace]),
+		trustBundles: newTable(s, gwapi.KindClusterTrustBundle, trustBundleDiffers),
 	}
-	s.tables.services.named = true
+	s.tables.services.named, s.tables.trustBundles.named = true, true
 	s.subjects = s.everySubject()
 	return s
 }
@@ -155,10 +160,14 @@ func (s *Source) Snapshot() *snapshot.Snapshot {
 		Parameters:      s.tables.parameters.objects(),
 		Services:        s.tables.services.objects(),
 		Namespaces:      s.tables.namespaces.objects(),
-		Secrets:         secrets,
-		ConfigMaps:      configMaps,
-		Faults:          faults,
-		Bundles:         s.bundles,
+		TrustBundles:    s.tables.trustBundles.objects(),
+
+		TrustBundlesServed: s.trustBundlesServed,
+
+		Secrets:    secrets,
+		ConfigMaps: configMaps,
+		Faults:     faults,
+		Bundles:    s.bundles,
 	}
 	return s.current
 }
@@ -252,8 +261,12 @@ func (s *Source) look(ctx context.Context) time.Duration {
 	bundles, known := s.readBundles(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known && !sameBundles(s.bundles, bundles) {
-		s.bundles, s.current = bundles, nil
+	served := s.followsTrustBundles()
+	if known && !sameBundles(s.bundles, bundles) || served != s.trustBundlesServed {
+		if known {
+			s.bundles = bundles
+		}
+		s.trustBundlesServed, s.current = served, nil
 		if s.synced {
 			s.signal()
 		}

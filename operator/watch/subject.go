@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,6 +64,10 @@ func (s *Source) everySubject() []*subject {
 			handler[*metav1.PartialObjectMetadata]{metadata{s.contents, gwapi.KindSecret}}),
 		core(gwapi.KindConfigMap, "configmaps", partial(gwapi.KindConfigMap),
 			handler[*metav1.PartialObjectMetadata]{metadata{s.contents, gwapi.KindConfigMap}}),
+		optional(&subject{
+			version: certificatesv1.SchemeGroupVersion, kind: gwapi.KindClusterTrustBundle, plural: "clustertrustbundles",
+			object: &certificatesv1.ClusterTrustBundle{}, handler: handle(t.trustBundles),
+		}),
 		{
 			version: discoveryv1.SchemeGroupVersion, kind: gwapi.KindEndpointSlice, plural: "endpointslices",
 			object: &discoveryv1.EndpointSlice{}, handler: handler[*discoveryv1.EndpointSlice]{s.slices},

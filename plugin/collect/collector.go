@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -194,6 +195,10 @@ func (c *collector) get(ctx context.Context, known resource, key gwapi.Key) erro
 		c.standInRoots(err)
 		return nil
 	case apierrors.IsNotFound(err):
+		// No object, or, where the server names none, no such kind.
+		if apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+			return c.unservedOr(known, err)
+		}
 		return nil
 	case apierrors.IsForbidden(err):
 		c.refuse(refusal{verb: "get", resource: known, namespace: key.Namespace, name: key.Name}, err)
@@ -310,7 +315,10 @@ func (c *collector) keep(kind gwapi.Kind, objects []client.Object) {
 
 // snapshot is what was read so far.
 func (c *collector) snapshot() *snapshot.Snapshot {
-	snap := &snapshot.Snapshot{Unseen: maps.Clone(c.unseen)}
+	snap := &snapshot.Snapshot{
+		Unseen:             maps.Clone(c.unseen),
+		TrustBundlesServed: !c.unserved[gwapi.KindClusterTrustBundle],
+	}
 	byKind := map[gwapi.Kind][]client.Object{}
 	for key, object := range c.objects {
 		byKind[key.Kind] = append(byKind[key.Kind], object)

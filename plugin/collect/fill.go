@@ -1,6 +1,7 @@
 package collect
 
 import (
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +28,8 @@ func fill(snap *snapshot.Snapshot, kind gwapi.Kind, objects []client.Object) {
 		snap.ConfigMaps = typed[*corev1.ConfigMap](objects)
 	case gwapi.KindNamespace:
 		snap.Namespaces = typed[*corev1.Namespace](objects)
+	case gwapi.KindClusterTrustBundle:
+		snap.TrustBundles = typed[*certificatesv1.ClusterTrustBundle](objects)
 	case gwapi.KindEndpointSlice:
 		snap.EndpointSlices = typed[*discoveryv1.EndpointSlice](objects)
 	default: // Secrets are never read.

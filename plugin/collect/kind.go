@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -109,10 +110,21 @@ var configMaps = resource{
 	list: func() client.ObjectList { return &corev1.ConfigMapList{} },
 }
 
+// trustBundles are read by name only too: not everybody may list them.
+var trustBundles = resource{
+	kind: gwapi.KindClusterTrustBundle, plural: "clustertrustbundles", cluster: true,
+	new:  func() client.Object { return &certificatesv1.ClusterTrustBundle{} },
+	list: func() client.ObjectList { return &certificatesv1.ClusterTrustBundleList{} },
+}
+
 // resourceOf is the resource of a kind that is read.
 func resourceOf(kind gwapi.Kind) (resource, bool) {
-	if kind == gwapi.KindConfigMap {
+	switch kind {
+	case gwapi.KindConfigMap:
 		return configMaps, true
+	case gwapi.KindClusterTrustBundle:
+		return trustBundles, true
+	default:
 	}
 	for _, known := range listed {
 		if known.kind == kind {
@@ -134,7 +146,8 @@ func (r resource) qualified() string {
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for name, add := range map[string]func(*runtime.Scheme) error{
-		"core": corev1.AddToScheme, "discovery.k8s.io": discoveryv1.AddToScheme,
+		"core": corev1.AddToScheme, certificatesv1.GroupName: certificatesv1.AddToScheme,
+		"discovery.k8s.io":     discoveryv1.AddToScheme,
 		"authorization.k8s.io": authorizationv1.AddToScheme, gatewayv1.GroupName: gatewayv1.Install,
 		v1alpha1.GroupVersion.Group: v1alpha1.AddToScheme,
 	} {
@@ -154,7 +167,7 @@ func Mapper() meta.RESTMapper {
 		gv := schema.GroupVersion{Group: group, Version: version}
 		mapper.AddSpecific(gv.WithKind(kind), gv.WithResource(plural), gv.WithResource(plural), scope)
 	}
-	for _, known := range append([]resource{configMaps}, listed...) {
+	for _, known := range append([]resource{configMaps, trustBundles}, listed...) {
 		scope := meta.RESTScopeNamespace
 		if known.cluster {
 			scope = meta.RESTScopeRoot

@@ -55,6 +55,8 @@ func (c *collector) wantsNamed(world *World, key gwapi.Key, concerned map[string
 			return c.config.AllNamespaces || asksForSystem(world, concerned)
 		}
 		return c.config.AllNamespaces || concerned[key.Namespace]
+	case gwapi.KindClusterTrustBundle:
+		return true
 	case gwapi.KindSecret:
 		return false
 	default:
