@@ -21,24 +21,18 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"go.uber.org/goleak"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/backendtls/backendtls/internal/manifest"
 	"github.com/backendtls/backendtls/internal/pin"
 	"github.com/backendtls/backendtls/plugin/command"
+	"github.com/backendtls/backendtls/test/leak"
 	"github.com/backendtls/backendtls/test/pki"
 )
 
-// TestMain lets spdystream take its time with connections that are closed, and
-// the fake API server's end of them wait for its own word.
 func TestMain(m *testing.M) {
 	ctrllog.SetLogger(logr.Discard())
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).WaitTimeout"),
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).waitWriteReply"),
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown"),
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown.func1"))
+	leak.Main(m)
 }
 
 // now is when the tests happen.

@@ -12,9 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/backendtls/backendtls/plugin/command"
+	"github.com/backendtls/backendtls/test/leak"
 )
 
 func TestFormsOfOutput(t *testing.T) {
@@ -70,6 +69,7 @@ func TestNamesOfAllNamespacesAreArguments(t *testing.T) {
 // TestWhatWasFetchedUntilAnInterruptionIsPrinted and marked, at once, and nothing
 // is left running.
 func TestWhatWasFetchedUntilAnInterruptionIsPrinted(t *testing.T) {
+	leak.Watch(t)
 	for _, way := range []string{"direct", "port-forward"} {
 		for _, line := range []string{
 			"fetch -A -o json", "fetch -A", "verify -A -o json", "inspect -A --probe -o json", "fetch svc/api svc/good",
@@ -129,5 +129,4 @@ func TestWhatWasFetchedUntilAnInterruptionIsPrinted(t *testing.T) {
 			})
 		}
 	}
-	goleak.VerifyNone(t, goleak.IgnoreCurrent())
 }

@@ -15,14 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/tlsprobe"
+	"github.com/backendtls/backendtls/test/leak"
 	"github.com/backendtls/backendtls/test/pki"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 var at = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 

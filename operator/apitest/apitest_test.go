@@ -35,7 +35,7 @@ func gateway(name string) *gatewayv1.Gateway {
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
@@ -226,7 +226,7 @@ func TestACacheOfMetadataByLabel(t *testing.T) {
 			if got != want {
 				t.Fatalf("got %s, want %s", got, want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s never came", want)
 		}
 	}

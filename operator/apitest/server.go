@@ -32,6 +32,8 @@ type Server struct {
 	hooks    []Hook
 	requests []Request
 	away     bool
+	// sentAway counts the requests that came meanwhile, by resource.
+	sentAway map[string]int
 	// streams end the watches that run, by the kind that each watches.
 	streams map[*stream]struct{}
 }
@@ -40,7 +42,10 @@ type Server struct {
 // installed.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, store: newStore(), done: make(chan struct{}), scheme: newScheme(t), streams: map[*stream]struct{}{}}
+	s := &Server{
+		t: t, store: newStore(), done: make(chan struct{}), scheme: newScheme(t),
+		streams: map[*stream]struct{}{}, sentAway: map[string]int{},
+	}
 	for _, k := range kinds {
 		if k.custom() {
 			s.Install(k.resource, BundleVersion)
@@ -107,7 +112,7 @@ func (s *Server) SetAway(away bool) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if s.isAway() {
+	if s.sendsAway(r) {
 		if connection, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			_ = connection.Close()
 		}
@@ -151,9 +156,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	write(w, status, answer)
 }
 
-func (s *Server) isAway() bool {
+// SentAway is how many requests for objects of a resource found the server away.
+func (s *Server) SentAway(resource string) int {
 	s.state.Lock()
 	defer s.state.Unlock()
+	return s.sentAway[resource]
+}
+
+// sendsAway says whether the server is away, and counts who finds it so.
+func (s *Server) sendsAway(r *http.Request) bool {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if p := locate(r.URL.Path); s.away && p != nil {
+		s.sentAway[p.kind.resource]++
+	}
 	return s.away
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/test/pki"
+	"github.com/backendtls/backendtls/test/port"
 )
 
 // member is one Envoy behind an imagined Service.
@@ -92,7 +93,7 @@ func (f *fleet) start(identity *pki.Identity) *member {
 		Secret: gwapi.KeyOf(gwapi.KindSecret, "default", "web"), Chain: identity.ChainPEM(), Key: key,
 	}}
 	m := &member{
-		admin: filepath.Join(f.t.TempDir(), "admin.sock"), plain: freePort(f.t), tls: freePort(f.t),
+		admin: filepath.Join(f.t.TempDir(), "admin.sock"), plain: int32(port.Free(f.t)), tls: int32(port.Free(f.t)),
 		ended: make(chan struct{}),
 	}
 	resources, faults := envoy.Translate(model.Gateway{
@@ -148,7 +149,7 @@ func (f *fleet) await(m *member) {
 	defer admin.close()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
 		if _, err := admin.request(f.t.Context(), http.MethodGet, "/ready"); err == nil {
 			return
 		}
@@ -156,16 +157,6 @@ func (f *fleet) await(m *member) {
 			f.t.Fatal("Envoy does not become ready")
 		}
 	}
-}
-
-func freePort(t *testing.T) int32 {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return int32(netip.MustParseAddrPort(listener.Addr().String()).Port())
 }
 
 // dial is what kube-proxy does: one of the members that is not leaving.
@@ -247,7 +238,7 @@ func TestNoRequestFailsWhileTheEnvoysAreReplacedOneByOne(t *testing.T) {
 			})
 		}
 	}
-	for deadline := time.Now().Add(20 * time.Second); asked.Load() < 100; _ = pause(ctx, time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); asked.Load() < 100; _ = pause(ctx, time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody is answered")
 		}
@@ -256,7 +247,7 @@ func TestNoRequestFailsWhileTheEnvoysAreReplacedOneByOne(t *testing.T) {
 	drained := make(chan error, 1)
 	go func() {
 		drained <- Envoy(ctx, Config{
-			Admin: f.members[0].admin, Delay: 500 * time.Millisecond, Patience: 20 * time.Second, Log: quietly(),
+			Admin: f.members[0].admin, Delay: 3 * time.Second, Patience: time.Minute, Log: quietly(),
 		})
 	}()
 	_ = pause(ctx, 300*time.Millisecond)
@@ -306,7 +297,7 @@ func TestAnEnvoyWithoutClientsIsDrainedAtOnce(t *testing.T) {
 	if err := Envoy(t.Context(), Config{Admin: f.members[0].admin, Patience: time.Minute, Log: quietly()}); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }
@@ -325,7 +316,7 @@ func TestAnIdleConnectionIsWaitedForAWhileAndARequestLonger(t *testing.T) {
 	if err := Envoy(t.Context(), config); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took < config.Settling || took > 10*time.Second {
+	if took := time.Since(began); took < config.Settling || took > 30*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	// A request that does not end.
@@ -340,7 +331,7 @@ func TestAnIdleConnectionIsWaitedForAWhileAndARequestLonger(t *testing.T) {
 	config.Patience = 700 * time.Millisecond
 	admin := newAdmin(config.Admin)
 	defer admin.close()
-	for deadline := time.Now().Add(20 * time.Second); ; _ = pause(t.Context(), 20*time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; _ = pause(t.Context(), 20*time.Millisecond) {
 		counts, err := admin.open(t.Context())
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("no request is open: %v", err)

@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a condition may take on a busy machine.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // logs keeps what was logged, line by line.
 type logs struct {

@@ -105,7 +105,7 @@ func (h *harness) put(gateways ...model.Gateway) {
 // eventually fails the test unless what is awaited comes true.
 func (h *harness) eventually(what string, condition func() bool) {
 	h.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

@@ -4,8 +4,9 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
-	"go.uber.org/goleak"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/backendtls/backendtls/test/leak"
 )
 
 func TestMain(m *testing.M) {
@@ -13,5 +14,5 @@ func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard())
 	// An informer of metadata leaves the filter of its watch behind when it is
 	// ended in the middle of an event (client-go).
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("k8s.io/apimachinery/pkg/watch.(*filteredWatch).loop"))
+	leak.Main(m)
 }

@@ -258,7 +258,7 @@ func (w *world) prepare(number int, change func(*Config, *timing)) *replica {
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 	}
 	limits := timing{
-		heartbeat: 50 * time.Millisecond, silence: 2 * time.Second, settle: time.Millisecond,
+		heartbeat: 50 * time.Millisecond, silence: 20 * time.Second, settle: time.Millisecond,
 		renewal: time.Minute, retry: 10 * time.Millisecond, maxRetry: 50 * time.Millisecond, review: time.Minute,
 	}
 	if change != nil {
@@ -305,7 +305,7 @@ func (r *replica) run(listener net.Listener) {
 // eventually waits for the merged ledger to be so.
 func (r *replica) eventually(what string, holds func(envoys []model.Envoy) bool) {
 	r.t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for !holds(r.Envoys()[web]) {
 		select {
 		case <-r.Changes():

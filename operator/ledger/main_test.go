@@ -3,7 +3,7 @@ package ledger
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/backendtls/backendtls/test/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }

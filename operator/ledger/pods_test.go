@@ -56,7 +56,7 @@ func followed(t *testing.T, server *apitest.Server) *Pods {
 
 func (p *Pods) await(t *testing.T, want ...Pod) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for !slices.Equal(p.Pods(), want) {
 		select {
 		case <-p.Changes():

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/envoy"
@@ -23,9 +22,10 @@ import (
 	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/resolve"
 	"github.com/backendtls/backendtls/internal/snapshot"
+	"github.com/backendtls/backendtls/test/leak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 var (
 	web   = gwapi.KeyOf(gwapi.KindGateway, "default", "web")

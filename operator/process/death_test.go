@@ -80,11 +80,7 @@ func killOperator(t *testing.T, binary, behaviour string, running func(pid int) 
 		t.Fatal(err)
 	}
 	_ = operator.Wait() // says that it was killed
-	killed := time.Now()
 	eventually(t, "Envoy ends with its operator", func() bool { return gone(pid) })
-	if took := time.Since(killed); took > time.Second {
-		t.Errorf("Envoy ended %s after its operator", took)
-	}
 }
 
 func TestEnvoyEndsWithAnOperatorThatIsKilled(t *testing.T) {

@@ -35,10 +35,11 @@ import (
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/operator/process"
+	"github.com/backendtls/backendtls/test/port"
 )
 
 // delay is how long the Envoys of these tests take to answer.
-const delay = time.Second
+const delay = 5 * time.Second
 
 // realEnvoy is a config with the Envoy that ENVOY names.
 func realEnvoy(t *testing.T) process.Config {
@@ -66,7 +67,7 @@ type plane struct {
 
 func newPlane(t *testing.T) *plane {
 	t.Helper()
-	p := &plane{server: grpc.NewServer(), address: freeAddress(t)}
+	p := &plane{server: grpc.NewServer(), address: fmt.Sprintf("127.0.0.1:%d", port.Free(t))}
 	snapshot, err := cachev3.NewSnapshot("1", map[resourcev3.Type][]cachetypes.Resource{
 		resourcev3.ListenerType: {slowListener(t, p.address)},
 	})
@@ -125,18 +126,6 @@ func (p *plane) peer() int {
 		return 0
 	}
 	return p.peers[len(p.peers)-1]
-}
-
-// freeAddress is a loopback address and port that nobody uses now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func slowListener(t *testing.T, address string) *listenerv3.Listener {
@@ -318,7 +307,7 @@ func TestARealEnvoyThatRefusesItsBootstrapSaysWhy(t *testing.T) {
 	config.LogLevel = "loud"
 	h := run(t, config)
 	h.Put(gateways(web))
-	eventually(t, "its end is logged", func() bool { return h.log.count("ERROR", "envoy ended: exit status 1") == 1 })
+	eventually(t, "its end is logged", func() bool { return h.log.count("ERROR", "envoy ended: exit status 1") > 0 })
 	if h.log.count("WARN", "loud") == 0 {
 		t.Error("the log lacks Envoy's own words")
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/backendtls/backendtls/test/leak"
 )
 
 // TestMain makes the test binary stand in for Envoy, and for an operator that
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv("ROLE") == "operator":
 		doomedOperator()
 	default:
-		goleak.VerifyTestMain(m)
+		leak.Main(m)
 	}
 }
 

@@ -82,7 +82,7 @@ func awaitChange(t *testing.T, changes <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-changes:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no change was told")
 	}
 }
@@ -182,7 +182,7 @@ func TestAFrozenEnvoyIsKilled(t *testing.T) {
 func awaitAdmin(h *harness, gateway gwapi.Key) {
 	h.t.Helper()
 	eventually(h.t, "admin socket", func() bool {
-		_, err := os.Stat(filepath.Join(h.sockets.dir(gateway), "admin.sock"))
+		_, err := os.Stat(filepath.Join(h.sockets.dir(h.t, gateway), "admin.sock"))
 		return err == nil
 	})
 }
@@ -193,7 +193,7 @@ func TestAnEnvoyIsStoppedWhenItsRequestsAreDone(t *testing.T) {
 	h.Put(gateways(web))
 	_, pid := h.envoy(web)
 	awaitAdmin(h, web)
-	busy := filepath.Join(h.sockets.dir(web), "busy")
+	busy := filepath.Join(h.sockets.dir(t, web), "busy")
 	if err := os.WriteFile(busy, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -215,16 +215,16 @@ func TestAnEnvoyIsStoppedWhenItsRequestsAreDone(t *testing.T) {
 
 func TestADrainEndsAfterItsGrace(t *testing.T) {
 	config := fake(t, "serve")
-	config.Grace = 100 * time.Millisecond
+	config.Grace = 3 * time.Second // In which a busy machine asks at least once.
 	h := run(t, config)
 	h.Put(gateways(web))
 	h.envoy(web)
 	awaitAdmin(h, web)
-	if err := os.WriteFile(filepath.Join(h.sockets.dir(web), "busy"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(h.sockets.dir(t, web), "busy"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h.end()
-	if h.log.count("WARN", "1 requests did not end within 100ms") != 1 {
+	if h.log.count("WARN", "1 requests did not end within 3s") != 1 {
 		t.Error("the log does not say that a request was cut off")
 	}
 }
@@ -236,7 +236,7 @@ func TestAGatewayThatComesBackWaitsForItsOldEnvoy(t *testing.T) {
 	h.Put(gateways(web))
 	name, pid := h.envoy(web)
 	awaitAdmin(h, web)
-	busy := filepath.Join(h.sockets.dir(web), "busy")
+	busy := filepath.Join(h.sockets.dir(t, web), "busy")
 	if err := os.WriteFile(busy, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func TestNobodyElseReachesTheSockets(t *testing.T) {
 	h.Put(gateways(web))
 	h.envoy(web)
 	awaitAdmin(h, web)
-	dir := h.sockets.dir(web)
+	dir := h.sockets.dir(t, web)
 	for path, want := range map[string]os.FileMode{
 		dir:                                  os.ModeDir | 0o700,
 		filepath.Dir(dir):                    os.ModeDir | 0o700,
@@ -383,7 +383,7 @@ func TestTheTempDirectoryServesWhereTheRuntimeDirectoryDoesNot(t *testing.T) {
 	h := runWhereItMay(t, fake(t, "serve"))
 	h.Put(gateways(web))
 	h.envoy(web)
-	if dir := h.sockets.dir(web); !strings.HasPrefix(dir, temp) {
+	if dir := h.sockets.dir(t, web); !strings.HasPrefix(dir, temp) {
 		t.Errorf("sockets are in %s, want them below %s", dir, temp)
 	}
 }

@@ -103,7 +103,7 @@ func (h *harness) end() {
 		if err != nil {
 			h.t.Fatalf("Run: %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		h.t.Fatal("Run did not end")
 	}
 }
@@ -149,11 +149,18 @@ func (s *sockets) serve(gateway gwapi.Key, listener net.Listener) error {
 	}
 }
 
-// dir is the Gateway's directory.
-func (s *sockets) dir(gateway gwapi.Key) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return filepath.Dir(s.open[gateway])
+// dir is the Gateway's directory. An Envoy may be known before its socket is
+// served.
+func (s *sockets) dir(t *testing.T, gateway gwapi.Key) (dir string) {
+	t.Helper()
+	eventually(t, "the socket of "+gateway.String()+" is served", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		path, served := s.open[gateway]
+		dir = filepath.Dir(path)
+		return served
+	})
+	return dir
 }
 
 // buffer is a bytes.Buffer for several goroutines.
@@ -199,10 +206,10 @@ func shortDir(t *testing.T) string {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -101,8 +101,14 @@ func TestARivalThatRemovesOurEntryIsAnsweredLessAndLessOften(t *testing.T) {
 		t.Errorf("three times within %v, want a second in between", took)
 	}
 	time.Sleep(1500 * time.Millisecond)
-	if writes := len(s.writes()); writes > 5 {
-		t.Errorf("%d writes in %v", writes, time.Since(started))
+	writes := len(s.writes())
+	// However long that was on a busy machine: each wait is twice the one before.
+	most := 4
+	for wait, at := 2*time.Second, time.Second; at < time.Since(started); at, wait = at+wait, 2*wait {
+		most++
+	}
+	if writes > most {
+		t.Errorf("%d writes in %v, want at most %d", writes, time.Since(started), most)
 	}
 	if tries := s.metric("backendtls_status_writes_total", "conflict"); tries > 20 {
 		t.Errorf("%v conflicts", tries)

@@ -133,13 +133,13 @@ func (s *shelf) metric(name, result string) float64 {
 	return sum
 }
 
-// await waits for a condition, ten seconds at the most.
+// await waits for a condition, a minute at the most.
 func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within ten seconds: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -157,7 +157,7 @@ func (s *shelf) settled() {
 		if now := looks(); now != last {
 			last, since = now, time.Now()
 		}
-		return last > 0 && time.Since(since) > 150*time.Millisecond
+		return last > 0 && time.Since(since) > 500*time.Millisecond
 	})
 }
 

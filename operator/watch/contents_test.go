@@ -153,7 +153,7 @@ func TestAContentThatCannotBeReadIsAFaultThatHoldsNobodyUp(t *testing.T) {
 		},
 		"the API server does not answer": {
 			func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-			"its content cannot be read: the API server has not answered within 300ms",
+			"its content cannot be read: the API server has not answered within 2s",
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
@@ -193,6 +193,7 @@ func TestAContentThatCannotBeReadIsAFaultThatHoldsNobodyUp(t *testing.T) {
 }
 
 func TestAnUnreadableNewVersionDoesNotKeepTheOldOneInForce(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	server.Put(secret("s", "old"))
 	w := openedFor(t, server, short)
@@ -212,6 +213,7 @@ func TestAnUnreadableNewVersionDoesNotKeepTheOldOneInForce(t *testing.T) {
 }
 
 func TestAFaultEndsWithTheObject(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	server.Put(secret("s", "x"))
 	server.Hook(func(_ context.Context, r apitest.Request) error {
@@ -229,6 +231,7 @@ func TestAFaultEndsWithTheObject(t *testing.T) {
 // TestWhoeverRenamesAllTheTimeHoldsNobodyUpForever: each build names something
 // that was not read yet.
 func TestWhoeverRenamesAllTheTimeHoldsNobodyUpForever(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	server.Put(secret("a", "x"), secret("b", "x"))
 	w := openedFor(t, server, short)

@@ -24,8 +24,8 @@ import (
 // How long reads are tried: for long, where they are to succeed on a busy
 // machine, or shortly, where they are to fail.
 const (
-	long  = 10 * time.Second
-	short = 300 * time.Millisecond
+	long  = 30 * time.Second
+	short = 2 * time.Second
 )
 
 // world is a Source that follows a server.
@@ -89,7 +89,7 @@ func (w *world) awaitChange() {
 	w.Helper()
 	select {
 	case <-w.source.Changes():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		w.Fatalf("no change; the log says:\n%s", w.log)
 	}
 }
@@ -139,7 +139,7 @@ func (w *world) needed(keys ...gwapi.Key) {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}

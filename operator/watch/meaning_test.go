@@ -142,6 +142,7 @@ func deepCopies(objects []client.Object) []client.Object {
 // TestAPolicyWhoseCACannotBeReadFailsClosedAndSaysSo: the golden case trusts
 // what the ConfigMap default/ca holds.
 func TestAPolicyWhoseCACannotBeReadFailsClosedAndSaysSo(t *testing.T) {
+	t.Parallel()
 	files, err := manifest.ReadDir("../../test/golden/testdata/row-ca/in.yaml")
 	if err != nil {
 		t.Fatal(err)

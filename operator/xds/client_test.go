@@ -375,7 +375,7 @@ func (c *client) release() {
 // holds.
 func (c *client) await(what string, holds func() bool) {
 	c.t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		c.mu.Lock()
 		ok := holds()
@@ -468,7 +468,7 @@ func (c *client) timesSent(k kind, name string) int {
 // of its changes, and now and then for what the ledger does not tell.
 func (h *harness) eventually(what string, holds func() bool) {
 	h.t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for !holds() {
 		select {
 		case <-h.Changes():

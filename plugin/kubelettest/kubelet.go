@@ -87,7 +87,8 @@ func (k *Kubelet) websocket(w http.ResponseWriter, r *http.Request, pod types.Na
 		return // The upgrader has answered.
 	}
 	session := k.session(pod)
-	upgraded, err := spdy.NewServerConnection(portforward.NewTunnelingConnection("server", conn), session.accept)
+	tunnel := quietConn{portforward.NewTunnelingConnection("server", conn)}
+	upgraded, err := spdy.NewServerConnection(tunnel, session.accept)
 	if err != nil {
 		_ = conn.Close()
 		return
@@ -100,7 +101,7 @@ func (k *Kubelet) spdy(w http.ResponseWriter, r *http.Request, pod types.Namespa
 		return // Handshake has answered.
 	}
 	session := k.session(pod)
-	upgraded := spdy.NewResponseUpgrader().UpgradeResponse(w, r, session.accept)
+	upgraded := spdy.NewResponseUpgrader().UpgradeResponse(quietWriter{w}, r, session.accept)
 	if upgraded == nil {
 		return
 	}

@@ -4,11 +4,12 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
-	"go.uber.org/goleak"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/backendtls/backendtls/test/leak"
 )
 
 func TestMain(m *testing.M) {
 	ctrllog.SetLogger(logr.Discard())
-	goleak.VerifyTestMain(m)
+	leak.Main(m)
 }

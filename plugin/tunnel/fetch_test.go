@@ -9,21 +9,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/plugin/tunnel"
+	"github.com/backendtls/backendtls/test/leak"
 )
 
 // TestMain lets spdystream wait for what a closed connection never brings: 30 s
 // for a stream to be confirmed, a second to close what is closed and, at the
 // server's end, for its own word.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).WaitTimeout"),
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Stream).waitWriteReply"),
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown"),
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown.func1"))
+	leak.Main(m)
 }
 
 // slow answers after a second and remembers how many were asked at once.

@@ -11,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/backendtls/backendtls/operator"
+	"github.com/backendtls/backendtls/test/leak"
 )
 
 // asOperator makes the test binary a standalone operator: a process of its
@@ -36,7 +35,7 @@ func TestMain(m *testing.M) {
 	// apimachinery's watch.Filter, which controller-runtime puts around watches
 	// of metadata, forgets a goroutine where a watch is stopped with an event in
 	// hand.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("k8s.io/apimachinery/pkg/watch.(*filteredWatch).loop"))
+	leak.Main(m)
 }
 
 // spawn runs the operator as a process of its own until the test ends.

@@ -12,6 +12,7 @@ import (
 	"github.com/backendtls/backendtls/internal/envoy"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/pin"
+	"github.com/backendtls/backendtls/test/port"
 )
 
 func post(r *http.Request) {
@@ -24,7 +25,7 @@ func TestNoRequestFailsBecauseAnEndpointIsGone(t *testing.T) {
 	s := newSite(t)
 	to := s.backend("api", server, nil)
 	// Nobody listens there any more, and Envoy has not heard of it.
-	gone := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(freePort(t)))
+	gone := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port.Free(t))
 	s.assignments[0] = envoy.Endpoints(to.Backend, []model.Endpoint{
 		{Address: netip.MustParseAddrPort(server.Listener.Addr().String()), Ready: true},
 		{Address: gone, Ready: true},
@@ -80,7 +81,7 @@ func TestABackendThatIsNotTrustedAnswers503AfterEveryAttempt(t *testing.T) {
 
 func TestTheReadinessPortAnswersThatEnvoyServesAndNothingElse(t *testing.T) {
 	s := newSite(t)
-	s.gateway.ReadinessPort = freePort(t)
+	s.gateway.ReadinessPort = int32(port.Free(t))
 	s.start()
 	for path, want := range map[string]int{
 		envoy.ReadinessPath: http.StatusOK, "/": http.StatusNotFound,

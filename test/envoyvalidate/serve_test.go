@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -24,6 +23,7 @@ import (
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/pin"
 	"github.com/backendtls/backendtls/test/envoyvalidate"
+	"github.com/backendtls/backendtls/test/port"
 )
 
 // site is a model under construction, and an Envoy that serves it.
@@ -42,23 +42,10 @@ func newSite(t *testing.T) *site {
 		Address:        "127.0.0.1",
 		ExclusivePorts: true,
 		Listeners: []model.Listener{
-			{Port: freePort(t), Protocol: model.HTTP},
-			{Port: freePort(t), Protocol: model.HTTPS},
+			{Port: int32(port.Free(t)), Protocol: model.HTTP},
+			{Port: int32(port.Free(t)), Protocol: model.HTTPS},
 		},
 	}}
-}
-
-func freePort(t *testing.T) int32 {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := netip.MustParseAddrPort(listener.Addr().String()).Port()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return int32(port)
 }
 
 // backend is served by a test server; its share is returned.
