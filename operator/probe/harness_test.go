@@ -255,7 +255,10 @@ func (w *world) start(tb testing.TB, config Config) *running {
 	tb.Helper()
 	r := &running{}
 	r.leading.Store(true)
-	config.Leading, config.Pod, config.Log = r.leading.Load, w.pod, slog.New(slog.DiscardHandler)
+	config.Leading, config.Log = r.leading.Load, slog.New(slog.DiscardHandler)
+	if config.Pod == nil {
+		config.Pod = w.pod
+	}
 	if config.Dial == nil {
 		config.Dial = w.dial
 	}

@@ -1,0 +1,146 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/internal/api/v1alpha1"
+	"github.com/backendtls/backendtls/test/manifests"
+	"github.com/backendtls/backendtls/test/pki"
+)
+
+// TestTheOperatorLooksAtLiveCertificates: nothing before the component is
+// applied, then what each policy as written makes of what the pods present.
+func TestTheOperatorLooksAtLiveCertificates(t *testing.T) {
+	team, authority, address := newTeam(t, 2)
+	team.expect(10*time.Second, "BackendsVerified", metav1.ConditionUnknown, "NotProbed")
+	if said := team.condition("BackendsVerified").Message; !strings.Contains(said, "spec.probe.enabled: true") {
+		t.Errorf("how it is turned on is not said: %s", said)
+	}
+	probeComponent(t)
+	defer team.unchecked(t)
+	team.checks(t)
+	team.expect(90*time.Second, "BackendsVerified", metav1.ConditionTrue, "Verified")
+	if said := team.condition("BackendsVerified").Message; !strings.HasPrefix(said, "2 of 2 endpoints pass") {
+		t.Error(said)
+	}
+
+	// The policy asks for what the pods do not present: refused, and said so within
+	// seconds.
+	stranger, err := pki.SelfSigned(pki.Request{
+		Name: "another CA", CA: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	team.trusts(t, string(stranger.PEM()))
+	team.expect(60*time.Second, "BackendsVerified", metav1.ConditionFalse, "UntrustedIssuer")
+	said := team.condition("BackendsVerified").Message
+	if !strings.Contains(said, "0 of 2 endpoints pass") || !strings.Contains(said, "cert-sha256:") {
+		t.Error(said)
+	}
+	team.answers(30*time.Second, address, 503)
+
+	team.trusts(t, string(authority.PEM()))
+	team.expect(60*time.Second, "BackendsVerified", metav1.ConditionTrue, "Verified")
+	team.answers(30*time.Second, address, 200)
+
+	// While verification is skipped, status says what it would say.
+	policy := team.policy(t)
+	policy.Spec.Options = map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue{
+		"backendtls.dev/mode":        "InsecureSkipVerification",
+		"backendtls.dev/mode-since":  gatewayv1.AnnotationValue(time.Now().UTC().Add(-time.Minute).Format(time.RFC3339)),
+		"backendtls.dev/mode-until":  gatewayv1.AnnotationValue(time.Now().UTC().Add(30 * time.Minute).Format(time.RFC3339)),
+		"backendtls.dev/mode-reason": "a test of live checks",
+	}
+	if err := here.client.Update(t.Context(), policy); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, "SecurityDegraded says what strict verification would say", func() string {
+		condition := team.condition("SecurityDegraded")
+		if condition == nil || condition.Status != metav1.ConditionTrue {
+			return "it is not True"
+		}
+		if !strings.Contains(condition.Message, "strict verification would pass now for 2 of 2 endpoints") {
+			return condition.Message
+		}
+		return ""
+	})
+}
+
+// probeComponent applies manifests/components/probe for the time of the test.
+func probeComponent(t *testing.T) {
+	t.Helper()
+	rendered, err := manifests.Render(root + "/manifests/components/probe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range rendered {
+		if err := here.client.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+		removeAfter(t, object)
+	}
+}
+
+// checks turns live checks on, as often as may be.
+func (s *space) checks(t *testing.T) {
+	t.Helper()
+	var parameters v1alpha1.GatewayParameters
+	if err := here.client.Get(t.Context(), s.key("web"), &parameters); err != nil {
+		t.Fatal(err)
+	}
+	parameters.Spec.Probe = &v1alpha1.Probe{Enabled: new(true), Interval: &metav1.Duration{Duration: 10 * time.Second}}
+	if err := here.client.Update(t.Context(), &parameters); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unchecked turns live checks off and waits until they are: a question without
+// the right to ask would look like a right that the roles lack.
+func (s *space) unchecked(t *testing.T) {
+	t.Helper()
+	var parameters v1alpha1.GatewayParameters
+	if err := here.client.Get(t.Context(), s.key("web"), &parameters); err != nil {
+		t.Fatal(err)
+	}
+	parameters.Spec.Probe = nil
+	if err := here.client.Update(t.Context(), &parameters); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, "live checks are off", func() string {
+		condition := s.condition("BackendsVerified")
+		if condition == nil || !strings.Contains(condition.Message, "live checks are off") {
+			return "BackendsVerified does not say so"
+		}
+		return ""
+	})
+}
+
+// trusts replaces the CA of policy api.
+func (s *space) trusts(t *testing.T, pem string) {
+	t.Helper()
+	var ca corev1.ConfigMap
+	if err := here.client.Get(t.Context(), s.key("ca"), &ca); err != nil {
+		t.Fatal(err)
+	}
+	ca.Data["ca.crt"] = pem
+	if err := here.client.Update(t.Context(), &ca); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// policy is policy api as it is.
+func (s *space) policy(t *testing.T) *gatewayv1.BackendTLSPolicy {
+	t.Helper()
+	var policy gatewayv1.BackendTLSPolicy
+	if err := here.client.Get(t.Context(), s.key("api"), &policy); err != nil {
+		t.Fatal(err)
+	}
+	return &policy
+}
