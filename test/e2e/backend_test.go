@@ -32,8 +32,15 @@ func serveWith(t *testing.T, config *tls.Config) netip.AddrPort {
 		ReadHeaderTimeout: patience,
 		ErrorLog:          log.New(io.Discard, "", 0),
 		TLSConfig:         config,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, "hello")
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case streamPath:
+				endless(w, r)
+			case callerPath:
+				sayCaller(w, r)
+			default:
+				_, _ = io.WriteString(w, "hello")
+			}
 		}),
 	}
 	done := make(chan struct{})

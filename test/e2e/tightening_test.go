@@ -8,6 +8,8 @@ import (
 	"time"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/backendtls/backendtls/test/pki"
 )
 
 // tightening is a change after which a backend that was answered over before
@@ -72,9 +74,78 @@ func (f *fixtures) tightenings() []tightening {
 	}
 }
 
+// withdrawals take something away that the policy refers to.
+func (f *fixtures) withdrawals() []tightening {
+	const name = "api"
+	trusted := strings.Replace(f.trusted, "name: ca}", "name: bundle}", 1)
+	leaf := policy(name, f.pinnedOnly(), options("trusted-certificates", "configmap/leaf:ca.crt"))
+	lists := policy(name, trusted, options("crl", "configmap/lists"))
+	roots := strings.Replace(configMap("system-roots", f.ca.PEM()), "name: system-roots}",
+		"name: system-roots, namespace: backendtls-system}", 1)
+	return []tightening{
+		{
+			name:   "one of two CAs is removed",
+			before: configMap("bundle", append(f.other.PEM(), f.ca.PEM()...)) + policy(name, trusted, nil),
+			after:  configMap("bundle", f.other.PEM()) + policy(name, trusted, nil),
+			want:   http.StatusServiceUnavailable, samePolicy: true,
+		},
+		{
+			name:   "the certificate is revoked",
+			before: configMap("bundle", f.ca.PEM()) + f.lists() + lists,
+			after:  configMap("bundle", f.ca.PEM()) + f.lists(f.good) + lists,
+			want:   http.StatusServiceUnavailable, samePolicy: true,
+		},
+		{
+			name:   "a trusted certificate is replaced",
+			before: configMap("leaf", f.good.PEM()) + leaf,
+			after:  configMap("leaf", f.self.PEM()) + leaf,
+			want:   http.StatusServiceUnavailable, samePolicy: true,
+		},
+		{
+			name:   "the system roots change",
+			before: roots + policy(name, f.system(), nil),
+			after:  strings.Replace(roots, fmt.Sprintf("%q", f.ca.PEM()), fmt.Sprintf("%q", f.other.PEM()), 1) + policy(name, f.system(), nil),
+			want:   http.StatusServiceUnavailable, samePolicy: true,
+		},
+		{
+			name:   "a trust bundle changes",
+			before: trustBundle(f.ca.PEM()) + policy(name, f.bundled(), nil),
+			after:  trustBundle(f.other.PEM()) + policy(name, f.bundled(), nil),
+			want:   http.StatusServiceUnavailable, samePolicy: true,
+		},
+	}
+}
+
+func (f *fixtures) bundled() string {
+	return strings.Replace(f.trusted, `group: "", kind: ConfigMap, name: ca`,
+		"group: certificates.k8s.io, kind: ClusterTrustBundle, name: roots", 1)
+}
+
+func trustBundle(text []byte) string {
+	return fmt.Sprintf(`
+apiVersion: certificates.k8s.io/v1
+kind: ClusterTrustBundle
+metadata: {name: roots}
+spec: {trustBundle: %q}
+---
+`, text)
+}
+
+// lists is a ConfigMap with the CA's revocation list.
+func (f *fixtures) lists(revoked ...*pki.Identity) string {
+	f.t.Helper()
+	list, err := f.ca.CRL(pki.Revocation{
+		ThisUpdate: f.now.Add(-time.Hour), NextUpdate: f.now.Add(time.Hour), Revoked: revoked,
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return strings.Replace(configMap("lists", list), "ca.crt:", "ca.crl:", 1)
+}
+
 func TestTighteningBitesKeptConnections(t *testing.T) {
 	f := newFixtures(t)
-	for _, tc := range f.tightenings() {
+	for _, tc := range append(f.tightenings(), f.withdrawals()...) {
 		t.Run(strings.ReplaceAll(tc.name, " ", "_"), func(t *testing.T) {
 			w := newWorld(t)
 			w.base(allowAll)

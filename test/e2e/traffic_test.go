@@ -27,6 +27,8 @@ type traffic struct {
 	answers []answer
 	stop    context.CancelFunc
 	clients sync.WaitGroup
+	// pause is between two requests of one client.
+	pause time.Duration
 }
 
 // pace is the pause between two requests of one client.
@@ -34,9 +36,15 @@ const pace = 2 * time.Millisecond
 
 func (w *world) traffic(host string) *traffic {
 	w.t.Helper()
+	return w.trafficAt(host, 4, pace)
+}
+
+// trafficAt is traffic of so many clients, each of which makes that pause.
+func (w *world) trafficAt(host string, clients int, pause time.Duration) *traffic {
+	w.t.Helper()
 	ctx, stop := context.WithCancel(w.t.Context())
-	tr := &traffic{stop: stop}
-	for i := range 4 {
+	tr := &traffic{stop: stop, pause: pause}
+	for i := range clients {
 		http2 := i%2 == 1
 		transport := &http.Transport{MaxIdleConnsPerHost: 1, MaxConnsPerHost: 1}
 		if http2 {
@@ -76,7 +84,7 @@ func (c *counter) count() int {
 func (tr *traffic) run(
 	ctx context.Context, client *http.Client, address, host string, http2 bool, connections *counter,
 ) {
-	tick := time.NewTicker(pace)
+	tick := time.NewTicker(tr.pause)
 	defer tick.Stop()
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", http.NoBody)
