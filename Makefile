@@ -95,6 +95,8 @@ test: ## Prove everything: lint, then all tests with the race detector on a real
 	@$(MAKE) --no-print-directory envoy lint
 	@go run ./hack/gotest -race -count=1 -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/tui -e /test/cluster \
 		-e /test/release/archives)
+	@# Alerts and dashboard, by Prometheus' own parser and engine.
+	@cd test/promql && go test -count=1 ./...
 	@# Alone, because it measures deadlines that are promised.
 	@go run ./hack/gotest -race -count=1 -timeout 15m ./test/e2e
 	@$(MAKE) --no-print-directory test-tui
@@ -125,6 +127,7 @@ lint: $(TOOLS)/golangci-lint ## Check style, faults and the import table
 	@# They are modules of their own, and the import table is not for them.
 	@cd test/localcluster && ../../$< run --allow-parallel-runners --config ../../.golangci.yml --disable depguard ./...
 	@cd test/conformance && ../../$< run --allow-parallel-runners --config ../../.golangci.yml --disable depguard ./...
+	@cd test/promql && ../../$< run --allow-parallel-runners --config ../../.golangci.yml --disable depguard ./...
 
 generate: $(TOOLS)/controller-gen ## Generate deepcopy and CRD anew
 	@CONTROLLER_GEN=$(CURDIR)/$< hack/generate
