@@ -85,7 +85,7 @@ func (t *translation) stream(chains streams, p port, server model.Server, host *
 // closing closes connections for a server name before any handshake.
 func (t *translation) closing(l model.Listener, hostname, name string) (chain *listenerv3.FilterChain) {
 	t.try(t.gateway.Key, name, func() (err error) {
-		chain, err = t.proxyChain(l, hostname, name, t.newProxy(l, nil))
+		chain, err = t.proxyChain(hostname, name, t.newProxy(l, nil))
 		return err
 	})
 	return chain
@@ -102,7 +102,7 @@ func (t *translation) streamChain(
 	if err != nil || shares == nil {
 		return nil, err
 	}
-	chain, err := t.proxyChain(l, hostname, name, t.newProxy(l, shares))
+	chain, err := t.proxyChain(hostname, name, t.newProxy(l, shares))
 	if err != nil || server.Passthrough {
 		return chain, err
 	}
@@ -113,7 +113,7 @@ func (t *translation) streamChain(
 
 // proxyChain is a filter chain without a TLS of its own.
 func (t *translation) proxyChain(
-	l model.Listener, hostname, name string, proxy *tcpv3.TcpProxy,
+	hostname, name string, proxy *tcpv3.TcpProxy,
 ) (*listenerv3.FilterChain, error) {
 	log, err := accessLog()
 	if err != nil {

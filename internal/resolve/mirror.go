@@ -1,8 +1,6 @@
 package resolve
 
 import (
-	"math"
-
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/model"
@@ -35,7 +33,7 @@ func (r *filterReader) mirror(field string, spec *gatewayv1.HTTPRequestMirrorFil
 
 // count is a number of requests, which is not negative.
 func (r *filterReader) count(field string, number int32) uint32 {
-	if number < 0 || number > math.MaxInt32 {
+	if number < 0 {
 		r.fault("%s: %d is negative", field, number)
 		return 0
 	}

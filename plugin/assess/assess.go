@@ -11,11 +11,13 @@ import (
 
 // The results of verdicts.
 const (
-	Passes      = "Passes"
-	Fails       = "Fails"
-	Mixed       = "Mixed"
-	Refused     = "Refused"
-	Plaintext   = "Plaintext"
+	Passes    = "Passes"
+	Fails     = "Fails"
+	Mixed     = "Mixed"
+	Refused   = "Refused"
+	Plaintext = "Plaintext"
+	// Passthrough is a path on which the client verifies the backend itself.
+	Passthrough = "Passthrough"
 	NoEndpoints = "NoEndpoints"
 	Unreachable = "Unreachable"
 	NotProbed   = "NotProbed"
@@ -78,13 +80,33 @@ func (a *Assessor) path(port collect.Port, path model.Path) cliv1alpha1.Path {
 		Route:      objectReference(path.Route),
 		Rule:       path.Rule,
 		Hostnames:  untrusted.Texts(path.Hostnames),
+		Mirror:     path.Mirror,
 	}
-	if who := a.other(path); who != "" {
+	who := a.other(path)
+	switch {
+	case path.Passthrough && path.FaultReason == "":
+		a.passthrough(&described, path)
+	case who != "":
 		a.elsewhere(port, path, who).describe(&described)
-	} else {
+	default:
 		a.ours(&described, port, path)
 	}
+	if path.Mirror || path.Route.Kind == gwapi.KindTLSRoute {
+		described.Verdict.Status = 0
+	}
 	return described
+}
+
+// passthrough describes a path on which TLS does not end at the Gateway: by the
+// standard no policy applies, whoever serves it.
+func (a *Assessor) passthrough(described *cliv1alpha1.Path, path model.Path) {
+	if path.Ours {
+		described.ListenerFault = a.listenerFault(path)
+	}
+	described.Verdict = cliv1alpha1.Verdict{
+		Result:  Passthrough,
+		Message: "the client's own TLS reaches the endpoints: the client verifies them, and no policy applies",
+	}
 }
 
 // ours fills in what there is to say about a path of a Gateway that is ours, or of

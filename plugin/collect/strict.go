@@ -1,6 +1,9 @@
 package collect
 
 import (
+	"fmt"
+	"strings"
+
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -31,7 +34,7 @@ func (w *World) supposing(
 	snap.Gateways = snapshot.NewObjects(supposedGateway())
 	snap.ListenerSets = snapshot.Objects[*gatewayv1.ListenerSet]{}
 	snap.HTTPRoutes = snapshot.NewObjects(w.supposedRoutes()...)
-	snap.GRPCRoutes = snapshot.Objects[*gatewayv1.GRPCRoute]{}
+	snap.GRPCRoutes = snapshot.NewObjects(w.supposedCalls()...)
 	snap.TLSRoutes = snapshot.Objects[*gatewayv1.TLSRoute]{}
 	snap.TCPRoutes = snapshot.Objects[*gatewayv1.TCPRoute]{}
 	policies := w.Snapshot.TLSPolicies.Sorted()
@@ -55,16 +58,55 @@ func supposedGateway() *gatewayv1.Gateway {
 		Namespace: supposed, Name: supposed,
 		Spec: gatewayv1.GatewaySpec{
 			GatewayClassName: supposed,
-			Listeners: []gatewayv1.Listener{{
-				Name:     "http",
-				Port:     80,
-				Protocol: gatewayv1.HTTPProtocolType,
-				AllowedRoutes: &gatewayv1.AllowedRoutes{
-					Namespaces: &gatewayv1.RouteNamespaces{From: new(gatewayv1.NamespacesFromAll)},
-				},
-			}},
+			Listeners:        []gatewayv1.Listener{supposedListener(supposedHTTP, 80), supposedListener(supposedGRPC, 81)},
 		},
 	}
+}
+
+// The listeners of the Gateway that is supposed, one for each kind of routes: a
+// hostname is not theirs together.
+const supposedHTTP, supposedGRPC = "http", "grpc"
+
+func supposedListener(name gatewayv1.SectionName, port gatewayv1.PortNumber) gatewayv1.Listener {
+	return gatewayv1.Listener{
+		Name:     name,
+		Port:     port,
+		Protocol: gatewayv1.HTTPProtocolType,
+		AllowedRoutes: &gatewayv1.AllowedRoutes{
+			Namespaces: &gatewayv1.RouteNamespaces{From: new(gatewayv1.NamespacesFromAll)},
+		},
+	}
+}
+
+func supposedParent(listener gatewayv1.SectionName) gatewayv1.CommonRouteSpec {
+	return gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{
+		Namespace: new(gatewayv1.Namespace(supposed)), Name: supposed, SectionName: new(listener),
+	}}}
+}
+
+// speaksGRPC says whether a port speaks gRPC and nothing else.
+func speaksGRPC(port Port) bool {
+	return port.Spec.AppProtocol != nil && strings.EqualFold(*port.Spec.AppProtocol, "grpc")
+}
+
+// supposedCalls is one route for each port that HTTPRoutes cannot lead to.
+func (w *World) supposedCalls() (routes []*gatewayv1.GRPCRoute) {
+	for _, port := range w.Ports() {
+		if !speaksGRPC(port) {
+			continue
+		}
+		route := &gatewayv1.GRPCRoute{
+			Namespace: port.Service.Namespace, Name: fmt.Sprintf("%s/%s/%d", supposed, port.Service.Name, port.Spec.Port),
+			Spec: gatewayv1.GRPCRouteSpec{
+				CommonRouteSpec: supposedParent(supposedGRPC),
+				Rules: []gatewayv1.GRPCRouteRule{{BackendRefs: []gatewayv1.GRPCBackendRef{{
+					Name: gatewayv1.ObjectName(port.Service.Name), Port: new(port.Spec.Port),
+				}}}},
+			},
+		}
+		routes = append(routes, route)
+	}
+	return routes
 }
 
 // supposedRoutes is one route for each Service, in its namespace, with a rule
@@ -73,15 +115,14 @@ func (w *World) supposedRoutes() []*gatewayv1.HTTPRoute {
 	byService := map[gwapi.Key]*gatewayv1.HTTPRoute{}
 	var routes []*gatewayv1.HTTPRoute
 	for _, port := range w.Ports() {
+		if speaksGRPC(port) {
+			continue
+		}
 		route := byService[port.Service]
 		if route == nil {
 			route = &gatewayv1.HTTPRoute{
 				Namespace: port.Service.Namespace, Name: supposed + "/" + port.Service.Name,
-				Spec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: gatewayv1.CommonRouteSpec{
-					ParentRefs: []gatewayv1.ParentReference{{
-						Namespace: new(gatewayv1.Namespace(supposed)), Name: supposed,
-					}},
-				}},
+				Spec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: supposedParent(supposedHTTP)},
 			}
 			byService[port.Service] = route
 			routes = append(routes, route)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/manifest"
+	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/target"
@@ -60,7 +61,11 @@ func subjectOf(world *collect.World, named []collect.Port) *subject {
 	return s
 }
 
-func unrouted(port collect.Port) bool { return len(port.Paths) == 0 }
+// unrouted says whether no route leads to the port, but those that pass the
+// client's own TLS on, where no policy applies.
+func unrouted(port collect.Port) bool {
+	return !slices.ContainsFunc(port.Paths, func(path model.Path) bool { return !path.Passthrough })
+}
 
 func isAmong(port collect.Port, list []collect.Port) bool {
 	return slices.ContainsFunc(list, func(other collect.Port) bool { return other.Key() == port.Key() })

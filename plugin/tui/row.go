@@ -128,7 +128,7 @@ func (t theme) verdict(path cliv1alpha1.Path) lipgloss.Style {
 		return t.bad
 	case path.Verdict.Result == assess.Passes && path.Verdict.Strict != "" && path.Verdict.Strict != assess.Passes:
 		return t.alarm
-	case path.Verdict.Result == assess.Passes:
+	case path.Verdict.Result == assess.Passes, path.Verdict.Result == assess.Passthrough:
 		return t.good
 	}
 	switch path.Verdict.Result {

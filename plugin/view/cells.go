@@ -26,6 +26,9 @@ const unseenCell = "<forbidden>"
 func CellsOf(path cliv1alpha1.Path, now time.Time) Cells {
 	mode, remaining := modeCells(path.Policy)
 	gateway, route := qualified(path.Gateway, path.Service.Namespace), qualified(path.Route, path.Service.Namespace)
+	if path.Mirror {
+		route += mirrorMark
+	}
 	if path.Unseen != "" {
 		gateway, route = unseenCell, unseenCell
 	}
@@ -35,3 +38,6 @@ func CellsOf(path cliv1alpha1.Path, now time.Time) Cells {
 		Verdict: verified(path, now), Expires: orNone(firstExpiry(path.Endpoints, now)),
 	}
 }
+
+// mirrorMark is behind a route that sends copies.
+const mirrorMark = " (mirror)"

@@ -114,7 +114,7 @@ func verdict(p *page, style Style, v cliv1alpha1.Verdict) {
 
 func paint(style Style, v cliv1alpha1.Verdict, text string) string {
 	switch v.Result {
-	case assess.Passes:
+	case assess.Passes, assess.Passthrough:
 		return style.good(text)
 	case assess.NotProbed, assess.Plaintext, assess.Foreign, assess.Unseen:
 		return style.alarm(text)
@@ -176,10 +176,13 @@ func (d Detail) routes(p *page, paths []cliv1alpha1.Path) {
 		if len(path.Hostnames) > 0 {
 			hostnames = strings.Join(path.Hostnames, ", ")
 		}
-		namespace := path.Service.Namespace
+		namespace, copies := path.Service.Namespace, ""
+		if path.Mirror {
+			copies = mirrorMark
+		}
 		table = append(table, []string{
 			qualified(path.Gateway, namespace) + " " + path.Listener,
-			fmt.Sprintf("%s rule %d", qualified(path.Route, namespace), path.Rule),
+			fmt.Sprintf("%s rule %d%s", qualified(path.Route, namespace), path.Rule, copies),
 			pathCell(path),
 			hostnames,
 		})

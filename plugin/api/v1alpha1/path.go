@@ -28,6 +28,9 @@ type Path struct {
 	Rule int `json:"rule"`
 	// Hostnames are what requests ask for; absent for every hostname.
 	Hostnames []string `json:"hostnames,omitempty"`
+	// Mirror says that the Service gets copies of requests, whose answers nobody
+	// sees: where the verdict is bad, no copy is sent, and no request fails.
+	Mirror bool `json:"mirror,omitempty"`
 	// Policy is what decides about TLS; absent where no policy targets the port.
 	Policy *Policy `json:"policy,omitempty"`
 	// Verdict is what a request on this path gets.
@@ -103,13 +106,16 @@ type Trust struct {
 // Verdict is the short answer.
 type Verdict struct {
 	// Result is Passes, Fails, Mixed (some endpoints fail), Refused (the policy
-	// or the path is invalid: 500), Plaintext, NoEndpoints, Unreachable,
+	// or the path is invalid: 500), Plaintext, Passthrough (the client's own TLS reaches
+	// the Service, no policy decides), NoEndpoints, Unreachable,
 	// NotProbed, Foreign (another controller decides, and how is not known), Unseen
 	// (what it depends on could not be read, and the operator's status does not say)
 	// or Gone (with --watch: it was there before).
 	Result string `json:"result"`
 	// Status is the HTTP status that clients get because of it: 500 or 503;
-	// absent where nothing stands in the way, or nobody knows.
+	// absent where nothing stands in the way, or nobody knows, and where there are
+	// no requests: the connections of a TLSRoute are closed, and nothing is
+	// mirrored.
 	Status int `json:"status,omitempty"`
 	// Reason is a word for programs, such as UntrustedIssuer.
 	Reason string `json:"reason,omitempty"`
