@@ -196,11 +196,17 @@ func viewRule(rule *model.Rule) string {
 		}
 		parts = append(parts, fmt.Sprintf("%s*%d", name, share.Weight))
 	}
+	for _, mirror := range rule.Mirrors {
+		parts = append(parts, fmt.Sprintf("mirror(%d/%d %s)", mirror.Numerator, mirror.Denominator, mirror.Backend))
+	}
 	return strings.Join(parts, " ")
 }
 
 func viewMatch(match model.Match) string {
 	parts := []string{fmt.Sprintf("%s %s", match.Path.Kind, match.Path.Value)}
+	if match.GRPC {
+		parts = append(parts, "gRPC")
+	}
 	if match.Method != "" {
 		parts = append(parts, match.Method)
 	}
@@ -307,6 +313,12 @@ func viewPath(known certificates, path *model.Path) pathView {
 		Path: fmt.Sprintf("%s (%s) %s -> %s rule %d %q -> %s:%d %s", path.Gateway, path.Controller, path.Listener,
 			path.Route, path.Rule, path.Hostnames, path.Service, path.Port, path.PortName),
 		Backend: path.Backend,
+	}
+	if path.Passthrough {
+		view.Path += "passthrough"
+	}
+	if path.Mirror {
+		view.Path += "mirror"
 	}
 	if path.FaultReason != "" || path.Fault != "" {
 		view.Fault = path.FaultReason + ": " + path.Fault
