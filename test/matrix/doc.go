@@ -7,4 +7,7 @@
 // does not say, a note explains it. The page is written by
 //
 //	make golden
+//
+// The frontend's part, docs/frontend-matrix.md, is about clients: which of them
+// get in with what certificate, and what backends are told.
 package matrix
