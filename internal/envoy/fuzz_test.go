@@ -82,6 +82,7 @@ func (s *source) backend() model.Backend {
 	}
 	if s.choose(4) > 0 {
 		b.Trust = s.trust()
+		b.SessionLimit = []time.Duration{0, model.NoSessionLimit, time.Minute}[s.choose(3)]
 	}
 	return b
 }

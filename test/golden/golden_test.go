@@ -103,7 +103,7 @@ func readCase(t *testing.T, dir string) testCase {
 	return c
 }
 
-func readDocuments(t *testing.T, path string) []string {
+func readDocuments(t testing.TB, path string) []string {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
