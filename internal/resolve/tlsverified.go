@@ -77,13 +77,13 @@ func (p *tlsPolicies) backendsOf(gateway *model.Gateway) map[gwapi.Key][]int {
 }
 
 // passed counts the endpoints that the policy as written accepts now.
-func (s *probedStanding) passed() int {
-	return s.counts[string(verify.Verified)] + s.counts[model.ProbeExpiring]
+func (sum *probedStanding) passed() int {
+	return sum.counts[string(verify.Verified)] + sum.counts[model.ProbeExpiring]
 }
 
 // checked counts the endpoints that were asked.
-func (s *probedStanding) checked() (total int) {
-	for _, count := range s.counts {
+func (sum *probedStanding) checked() (total int) {
+	for _, count := range sum.counts {
 		total += count
 	}
 	return total
@@ -91,9 +91,9 @@ func (s *probedStanding) checked() (total int) {
 
 // reason is the one that explains most, Verified where all is well. As an
 // endpoint that cannot be reached has no certificate, it makes none mixed.
-func (s *probedStanding) reason() report.PolicyReason {
+func (sum *probedStanding) reason() report.PolicyReason {
 	var refused []verify.Check
-	for result := range s.counts {
+	for result := range sum.counts {
 		switch verify.Reason(result) {
 		case verify.Verified, verify.Unreachable, model.ProbeExpiring:
 		default:
@@ -101,13 +101,13 @@ func (s *probedStanding) reason() report.PolicyReason {
 		}
 	}
 	switch {
-	case len(refused) > 0 && s.passed() > 0:
+	case len(refused) > 0 && sum.passed() > 0:
 		return report.PolicyReasonMixedCertificates
 	case len(refused) > 0:
 		return report.PolicyReason(verify.Verdict(refused))
-	case s.counts[string(verify.Unreachable)] > 0:
+	case sum.counts[string(verify.Unreachable)] > 0:
 		return report.PolicyReason(verify.Unreachable)
-	case s.counts[model.ProbeExpiring] > 0:
+	case sum.counts[model.ProbeExpiring] > 0:
 		return report.PolicyReasonCertificateExpiring
 	default:
 		return report.PolicyReasonVerified
@@ -186,10 +186,10 @@ func (sum *probedStanding) verdict(namespace string) metav1.Condition {
 		return report.PolicyNotProbed(strings.TrimPrefix(sum.omitted(namespace), "; "))
 	}
 	counted := fmt.Sprintf("%d of %d endpoints pass the policy as written", sum.passed(), checked)
-	switch reason {
-	case report.PolicyReasonVerified:
+	if reason == report.PolicyReasonVerified {
 		return report.PolicyBackendsPass(counted + sum.omitted(namespace))
-	case report.PolicyReasonCertificateExpiring:
+	}
+	if reason == report.PolicyReasonCertificateExpiring {
 		return report.PolicyBackendsFail(reason, fmt.Sprintf("%s, but %d with a certificate that ends soon, in the last "+
 			"tenth of its life and within a week: %s%s", counted, sum.counts[model.ProbeExpiring],
 			sum.certificates(model.ProbeExpiring), sum.omitted(namespace)))

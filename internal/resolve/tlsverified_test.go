@@ -22,7 +22,8 @@ import (
 // Gateway with both ports of svc/api under policy api.
 func probing(t *testing.T, spec string, documents ...string) (*world, model.Gateway) {
 	t.Helper()
-	w := newWorld(t, append([]string{`apiVersion: backendtls.dev/v1alpha1
+	w := newWorld(t, append([]string{
+		`apiVersion: backendtls.dev/v1alpha1
 kind: GatewayParameters
 metadata: {name: checked, namespace: default}
 spec: {probe: {enabled: true}, backendTLS: {allowedModes: [InsecureSkipVerification], maxDuration: Unlimited, requireReason: false}}`,
@@ -31,7 +32,8 @@ kind: Gateway
 metadata: {name: web, namespace: default, generation: 3}
 spec:
   gatewayClassName: backendtls
-  infrastructure: {parametersRef: {group: backendtls.dev, kind: GatewayParameters, name: checked}}`}, documents...)...)
+  infrastructure: {parametersRef: {group: backendtls.dev, kind: GatewayParameters, name: checked}}`,
+	}, documents...)...)
 	w.policy("api", spec)
 	gateway := model.Gateway{Key: webKey}
 	for port, name := range map[int32]string{443: "https", 8443: "admin"} {

@@ -18,7 +18,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
@@ -123,7 +122,7 @@ func (w *world) place(name, address string, serve func(net.Conn)) {
 	defer w.mu.Unlock()
 	key := types.NamespacedName{Namespace: "shop", Name: name}
 	w.pods[key] = &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Namespace: key.Namespace, Name: key.Name,
 		Status: corev1.PodStatus{
 			Phase: corev1.PodRunning, HostIP: "192.0.2.1", HostIPs: []corev1.HostIP{{IP: "192.0.2.1"}},
 			PodIP: address, PodIPs: []corev1.PodIP{{IP: address}},
@@ -233,9 +232,7 @@ func endpoint(address, namespace, pod string) discoveryv1.Endpoint {
 // slice lists endpoints of a Service at port 8443.
 func slice(service string, endpoints ...discoveryv1.Endpoint) []*discoveryv1.EndpointSlice {
 	return []*discoveryv1.EndpointSlice{{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "shop", Name: service, Labels: map[string]string{discoveryv1.LabelServiceName: service},
-		},
+		Namespace: "shop", Name: service, Labels: map[string]string{discoveryv1.LabelServiceName: service},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Ports:       []discoveryv1.EndpointPort{{Name: new("https"), Port: new(int32(8443))}},
 		Endpoints:   endpoints,

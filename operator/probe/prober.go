@@ -26,10 +26,11 @@ const (
 
 // What Config may say. A handshake may cost 1 MiB of memory until it ends.
 const (
-	MostConcurrency     = 256
-	LeastRate, MostRate = 0.1, 1000.0
-	LeastTimeout        = 100 * time.Millisecond
-	MostTimeout         = time.Minute
+	MostConcurrency = 256
+	LeastRate       = 0.1
+	MostRate        = 1000.0
+	LeastTimeout    = 100 * time.Millisecond
+	MostTimeout     = time.Minute
 )
 
 const (

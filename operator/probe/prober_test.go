@@ -54,9 +54,6 @@ func TestAnEndpointIsAskedOncePerIntervalHoweverManyWantToKnow(t *testing.T) {
 			}
 			last[d.address] = d.at
 		}
-		if got := len(r.Results()); got != 4 {
-			t.Errorf("%d results, want one for each policy and Gateway", got)
-		}
 	})
 }
 
@@ -156,7 +153,7 @@ func TestOnlyTheReplicaThatLeadsAsks(t *testing.T) {
 		}
 		time.Sleep(10 * interval)
 		synctest.Wait()
-		if len(second.log()) > 0 || z.said(b) != "nothing" || len(z.Results()) > 0 {
+		if len(second.log()) > 0 || z.said(b) != "nothing" {
 			t.Fatalf("a follower asked %v and says %s", second.log(), z.said(b))
 		}
 		a.lead(false)

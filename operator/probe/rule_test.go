@@ -70,9 +70,11 @@ func TestWhoMayBeDialled(t *testing.T) {
 			name: "a pod without an address yet", endpoint: endpoint(own, "", "api"),
 			edit: func(pod *corev1.Pod) { pod.Status.PodIP, pod.Status.PodIPs = "", nil }, want: unasked(model.ProbeNotOwned),
 		},
-		{name: "the API server, whoever is said to be it", endpoint: endpoint("10.96.0.1", "", "api"),
+		{
+			name: "the API server, whoever is said to be it", endpoint: endpoint("10.96.0.1", "", "api"),
 			edit: func(pod *corev1.Pod) { pod.Status.PodIPs = []corev1.PodIP{{IP: "10.96.0.1"}} },
-			want: unasked(model.ProbeNotAPod)},
+			want: unasked(model.ProbeNotAPod),
+		},
 		{name: "the metadata of the machine", endpoint: endpoint("169.254.169.254", "", "api"), want: "0:"},
 		{name: "loopback", endpoint: endpoint("127.0.0.1", "", "api"), want: "0:"},
 		{name: "the unspecified address", endpoint: endpoint("0.0.0.0", "", "api"), want: "0:"},

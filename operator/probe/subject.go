@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -20,7 +19,6 @@ type subject struct {
 	trust *model.Trust
 	// interval is the smallest that a Gateway asks for.
 	interval time.Duration
-	gateways []gwapi.Key
 	// members are its endpoints.
 	members map[*target]*member
 	// unasked counts the endpoints that no Pod stands behind.
@@ -65,9 +63,6 @@ func wantedOf(gateways map[gwapi.Key]model.Gateway) map[model.ProbeKey]*subject 
 				wanted[key] = s
 			}
 			s.interval = min(s.interval, gateway.ProbeInterval)
-			if !slices.Contains(s.gateways, gateway.Key) {
-				s.gateways = append(s.gateways, gateway.Key)
-			}
 		}
 	}
 	return wanted
@@ -77,7 +72,7 @@ func (s *subject) service() types.NamespacedName { return s.key.Service.Namespac
 
 // adopt takes over what may change without being another subject.
 func (s *subject) adopt(now *subject) {
-	s.portName, s.trust, s.gateways = now.portName, now.trust, now.gateways
+	s.portName, s.trust = now.portName, now.trust
 	if now.interval == s.interval {
 		return
 	}

@@ -70,7 +70,8 @@ func TestANewerVerdictOfTheOperatorOvertakesAnOlderAnswer(t *testing.T) {
 		{"nobody knows", "Unknown", "NotProbed", noon.Add(time.Minute), cliv1alpha1.Verdict{Result: Passes}, false},
 		{
 			"under a mode both say that it would fail", "False", "PinMismatch", noon.Add(time.Minute),
-			cliv1alpha1.Verdict{Result: Passes, Strict: Fails}, false,
+			cliv1alpha1.Verdict{Result: Passes, Strict: Fails},
+			false,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -92,10 +92,12 @@ type Probe struct {
 	//
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
-	// interval is the time between two checks of one endpoint, such as 5m; the
-	// larger of class and Gateway.
+	// interval is the time between two checks of one endpoint, such as 5m, from 10s
+	// to 24h; the larger of class and Gateway, 5m where neither says.
 	//
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s')",message="must be at least 10s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('24h')",message="must be at most 24h"
 	Interval *metav1.Duration `json:"interval,omitempty"`
 }
 
