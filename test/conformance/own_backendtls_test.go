@@ -1,10 +1,12 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -145,5 +147,47 @@ var ownMalformedCA = suite.ConformanceTest{
 			condition("Accepted", metav1.ConditionTrue, "Accepted"),
 			condition("ResolvedRefs", metav1.ConditionTrue, "ResolvedRefs"))
 		backendAnswers(t, judge, path, "abc.example.com", 200)
+	},
+}
+
+// ownTrustBundle takes the CA from a ClusterTrustBundle: the suite knows the
+// feature, and has no test of it.
+var ownTrustBundle = suite.ConformanceTest{
+	ShortName:   "OwnClusterTrustBundle",
+	Description: "A ClusterTrustBundle is a CA as long as it is there",
+	Features: []features.FeatureName{
+		features.SupportGateway, features.SupportHTTPRoute, features.SupportBackendTLSPolicy,
+		features.SupportClusterTrustBundle,
+	},
+	Manifests: []string{"testdata/own-backendtls.yaml"},
+	Test: func(t *testing.T, judge *suite.ConformanceTestSuite) {
+		const path = "/own-bundle"
+		invalid := []metav1.Condition{
+			condition("Accepted", metav1.ConditionFalse, "NoValidCACertificate"),
+			condition("ResolvedRefs", metav1.ConditionFalse, "InvalidCACertificateRef"),
+		}
+		policyHas(t, judge, "own-bundle", sameNamespace, invalid...)
+		backendAnswers(t, judge, path, "", 500, 503)
+		good, err := kubernetes.GetConfigMapData(judge.Client, judge.TimeoutConfig, infra("tls-checks-ca-certificate"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle := &certificatesv1.ClusterTrustBundle{
+			Name: "own-bundle", Spec: certificatesv1.ClusterTrustBundleSpec{TrustBundle: good["ca.crt"]},
+		}
+		if err := judge.Client.Create(t.Context(), bundle); err != nil {
+			t.Fatal(err)
+		}
+		// The next deletion is part of the case; this one is for a case that fails.
+		t.Cleanup(func() { _ = judge.Client.Delete(context.WithoutCancel(t.Context()), bundle) })
+		policyHas(t, judge, "own-bundle", sameNamespace,
+			condition("Accepted", metav1.ConditionTrue, "Accepted"),
+			condition("ResolvedRefs", metav1.ConditionTrue, "ResolvedRefs"))
+		backendAnswers(t, judge, path, "abc.example.com", 200)
+		if err := judge.Client.Delete(t.Context(), bundle); err != nil {
+			t.Fatal(err)
+		}
+		policyHas(t, judge, "own-bundle", sameNamespace, invalid...)
+		backendAnswers(t, judge, path, "", 500, 503)
 	},
 }

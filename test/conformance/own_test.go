@@ -23,7 +23,8 @@ var manifests embed.FS
 
 // ownTests are cases of this project beside those of the suite.
 var ownTests = []suite.ConformanceTest{
-	ownHostname, ownSubjectAltName, ownMalformedCA, ownMalformedClientCertificate, ownClients, ownMalformedClientCA,
+	ownHostname, ownSubjectAltName, ownMalformedCA, ownTrustBundle,
+	ownMalformedClientCertificate, ownClients, ownMalformedClientCA,
 }
 
 // infra is an object of the suite's namespace for Gateways.

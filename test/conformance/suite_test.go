@@ -14,6 +14,7 @@ import (
 	confv1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
 	"sigs.k8s.io/gateway-api/conformance/tests"
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+	"sigs.k8s.io/gateway-api/pkg/features"
 )
 
 // profiles are those of which this project claims the core.
@@ -102,12 +103,13 @@ func newSuite(t *testing.T, chosen []suite.ConformanceTest) *suite.ConformanceTe
 		Organization: "backendtls", Project: "backendtls", URL: "https://github.com/backendtls/backendtls",
 		Version: options.release, Contact: []string{"https://github.com/backendtls/backendtls/issues"},
 	}
+	claimed := awaitFeatures(t, &settings)
 	if options.only != "" {
+		settings.SupportedFeatures = claimed
 		for _, test := range chosen {
 			settings.SupportedFeatures = append(settings.SupportedFeatures, test.Features...)
 		}
 	}
-	awaitFeatures(t, &settings)
 	judge, err := suite.NewConformanceTestSuite(settings)
 	if err != nil {
 		t.Fatal(err)
@@ -116,14 +118,17 @@ func newSuite(t *testing.T, chosen []suite.ConformanceTest) *suite.ConformanceTe
 }
 
 // awaitFeatures waits until the class says what it serves.
-func awaitFeatures(t *testing.T, settings *suite.ConformanceOptions) {
+func awaitFeatures(t *testing.T, settings *suite.ConformanceOptions) (claimed []features.FeatureName) {
 	t.Helper()
 	const limit = time.Minute
 	for began := time.Now(); ; {
 		var found gatewayv1.GatewayClass
 		err := settings.Client.Get(t.Context(), types.NamespacedName{Name: class}, &found)
 		if err == nil && len(found.Status.SupportedFeatures) > 0 {
-			return
+			for _, feature := range found.Status.SupportedFeatures {
+				claimed = append(claimed, features.FeatureName(feature.Name))
+			}
+			return claimed
 		}
 		if time.Since(began) > limit {
 			t.Fatalf("gatewayclass/%s lists no features within %s: %v", class, limit, fmt.Sprint(err, found.Status))
