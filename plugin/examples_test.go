@@ -1,12 +1,10 @@
 package plugin
 
 import (
-	"context"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -69,12 +67,15 @@ func runExample(t *testing.T, typed string) {
 	if !strings.Contains(typed, "-f DIR") {
 		args = append(args, "--server", s.api.URL)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	if strings.HasSuffix(typed, " -w") {
-		time.AfterFunc(time.Second, cancel) // Somebody has seen enough.
+		w := s.watch(args...)
+		w.await(1, "") // Somebody has seen enough.
+		if code := w.end(); code != command.Interrupted {
+			t.Errorf("exit code %d: %s", code, w.errOut.String())
+		}
+		return
 	}
-	code, stdout, stderr := s.runContext(ctx, args...)
+	code, stdout, stderr := s.run(args...)
 	for _, fault := range []string{"--help", "unknown", "unexpected", "want ", "invalid", "contradict", "needs", "nothing is named"} {
 		if code != command.Done && strings.Contains(stderr, fault) {
 			t.Errorf("exit code %d: %s", code, stderr)

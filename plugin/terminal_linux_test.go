@@ -89,7 +89,7 @@ func (term *terminal) text() string {
 // await waits until the command has printed a text.
 func (term *terminal) await(text string) {
 	term.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !strings.Contains(term.text(), text) {
 		select {
 		case <-term.more:
@@ -112,7 +112,7 @@ func (term *terminal) end(ended <-chan int) int {
 	select {
 	case code := <-ended:
 		return code
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		term.t.Fatalf("it does not end:\n%s", term.text())
 		return -1
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -63,7 +64,7 @@ func (w *watch) await(n int, begin string) []string {
 	w.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
 		var lines []string
 		for line := range strings.Lines(w.out.String()) {
 			if strings.HasPrefix(line, begin) {
@@ -91,12 +92,13 @@ func (w *watch) code() int {
 	select {
 	case code := <-w.ended:
 		return code
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		w.t.Fatal("it does not end")
 		return -1
 	}
 }
 
+// replace changes a file at once: whoever watches it never sees half of it.
 func (b *bench) replace(path, old, replacement string) {
 	b.t.Helper()
 	content, err := os.ReadFile(path)
@@ -106,7 +108,11 @@ func (b *bench) replace(path, old, replacement string) {
 	if !strings.Contains(string(content), old) {
 		b.t.Fatalf("%s has no %q", path, old)
 	}
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(content), old, replacement)), 0o600); err != nil {
+	replaced := filepath.Join(b.t.TempDir(), filepath.Base(path))
+	if err := os.WriteFile(replaced, []byte(strings.ReplaceAll(string(content), old, replacement)), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.Rename(replaced, path); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -345,11 +345,11 @@ func TestSilenceEndsWithTheTimeout(t *testing.T) {
 			drain(conn)
 		})
 		start := time.Now()
-		seen := prober(100*time.Millisecond).Probe(t.Context(), endpoint, "a")
-		if seen.Fault != model.FaultTimeout || !strings.Contains(seen.Err, "within 100ms") {
+		seen := prober(time.Second).Probe(t.Context(), endpoint, "a")
+		if seen.Fault != model.FaultTimeout || !strings.Contains(seen.Err, "within 1s") {
 			t.Errorf("%s: %q %s", name, seen.Fault, seen.Err)
 		}
-		if took := time.Since(start); took > 3*time.Second {
+		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%s: took %s", name, took)
 		}
 	}

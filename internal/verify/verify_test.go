@@ -259,7 +259,7 @@ func TestHostileChainsAreJudgedQuickly(t *testing.T) {
 		if verify.Accepts(verify.Verify(c.chain, &c.trust, now)) {
 			t.Errorf("%s: accepted", name)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%s: took %s", name, took)
 		}
 	}

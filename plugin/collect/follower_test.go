@@ -26,7 +26,7 @@ var soon = collect.Pace{
 }
 
 // patience is how long something may take that happens at once.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func follow(t *testing.T, server *apiservertest.Server) *collect.Follower {
 	t.Helper()

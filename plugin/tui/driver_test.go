@@ -154,7 +154,7 @@ func (d *driver) one() {
 // await takes messages until a condition holds.
 func (d *driver) await(condition func() bool, what string) {
 	d.t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	// What a condition looks at may change without a message.
 	again := time.NewTicker(5 * time.Millisecond)

@@ -90,7 +90,7 @@ func (p *program) types(text string) {
 // until waits until the screen shows all of these texts.
 func (p *program) until(texts ...string) {
 	p.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	for {
 		shown, missing := p.model.screen(), ""
@@ -118,7 +118,7 @@ func (p *program) ends() {
 		if err != nil {
 			p.t.Errorf("the program ended with %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatal("the program does not end")
 	}
 }

@@ -65,7 +65,7 @@ func runAt(ctx context.Context, t *testing.T, service Service, color bool, envir
 // until waits until the program has written a text in one piece.
 func (term *terminal) until(text string) {
 	term.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !strings.Contains(term.written(), text) {
 		select {
 		case <-term.more:
@@ -87,7 +87,7 @@ func (term *terminal) end() error {
 	select {
 	case err := <-term.ended:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		term.t.Fatalf("the program does not end: %q", term.written())
 		return nil
 	}

@@ -58,7 +58,7 @@ func TestALongTextIsCut(t *testing.T) {
 		if !strings.HasSuffix(got, " bytes more)") && !strings.HasSuffix(got, "....") {
 			t.Errorf("%s: it does not say that it is cut: %q", name, got[max(0, len(got)-40):])
 		}
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%s: it takes %s", name, took)
 		}
 	}
