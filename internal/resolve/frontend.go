@@ -169,7 +169,8 @@ func (b *builder) frontendCA(
 		return b.frontendTrustBundle(gateway, f, field, ref)
 	default:
 		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, fmt.Sprintf(
-			"%s%s is not supported, core/%s and core/%s are", field, gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), gwapi.KindConfigMap, gwapi.KindSecret))
+			"%s%s is not supported, core/%s and core/%s are", field,
+			gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), gwapi.KindConfigMap, gwapi.KindSecret))
 		return bundle{}, false
 	}
 	namespace := gateway.Namespace

@@ -183,11 +183,13 @@ func TestAnEditOfTheListenerGovernsTheConnectionsThatItHas(t *testing.T) {
 		},
 		{
 			"strict becomes fallback", fmt.Sprintf(strictly, refOurs), fmt.Sprintf(loosely, refOurs),
-			map[string]string{"ours": "200 true"}, map[string]string{"ours": "200 true"},
+			map[string]string{"ours": "200 true"},
+			map[string]string{"ours": "200 true"},
 		},
 		{
 			"the CA is replaced", fmt.Sprintf(strictly, refOurs), fmt.Sprintf(strictly, refOther),
-			map[string]string{"ours": "200 true"}, map[string]string{"ours": "421"},
+			map[string]string{"ours": "200 true"},
+			map[string]string{"ours": "421"},
 		},
 		{
 			"the CA is replaced under fallback", fmt.Sprintf(loosely, refOurs), fmt.Sprintf(loosely, refOther),
@@ -201,11 +203,13 @@ func TestAnEditOfTheListenerGovernsTheConnectionsThatItHas(t *testing.T) {
 		},
 		{
 			"a CA is added", fmt.Sprintf(strictly, refOurs), fmt.Sprintf(strictly, refOurs+", "+refOther),
-			map[string]string{"ours": "200 true"}, map[string]string{"ours": "200 true"},
+			map[string]string{"ours": "200 true"},
+			map[string]string{"ours": "200 true"},
 		},
 		{
 			"clients are asked at last", nobodyAsked, fmt.Sprintf(strictly, refOurs),
-			map[string]string{"ours": "200", "none": "200"}, map[string]string{"ours": "421", "none": "421"},
+			map[string]string{"ours": "200", "none": "200"},
+			map[string]string{"ours": "421", "none": "421"},
 		},
 		{
 			"clients are asked no more", fmt.Sprintf(loosely, refOurs), nobodyAsked,
