@@ -175,6 +175,11 @@ func servable(leaf *x509.Certificate) error {
 		if key.Curve == elliptic.P224() {
 			return errors.New("holds an ECDSA key on P-224; P-256, P-384 and P-521 are served")
 		}
+		// BoringSSL loads no ECDSA certificate that may not sign a handshake
+		// (ssl/ssl_cert.cc, check_leaf_cert_and_privkey).
+		if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+			return errors.New("holds an ECDSA certificate whose keyUsage lacks digitalSignature")
+		}
 		return nil
 	default:
 		return fmt.Errorf("holds a %s key; RSA and ECDSA keys are served", leaf.PublicKeyAlgorithm)

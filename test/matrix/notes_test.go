@@ -30,6 +30,7 @@ var underCA = []string{
 	"a CA", "several CAs", "a CA and subjectAltNames", "System", "System and pins", "a CA and pins",
 	"a CA and a trusted certificate", "a CA and revocation lists", "a CA and revocation lists for the chain",
 	"a CA and expired revocation lists", "a CA, over TLS 1.2 at most", "a CA, and more kinds of keys",
+	"a CA in a trust bundle, and one that is not there", "a CA and a client certificate",
 }
 
 // verifying are the modes in which something is.

@@ -42,10 +42,12 @@ type trust struct {
 	options    func(c *certificate) map[string]string
 }
 
-// The names of the ConfigMaps that hold the CAs.
+// The names of the objects that hold the CAs, the lists and what Envoy presents.
 const (
 	caObject, otherObject    = "shop-ca", "other-ca"
 	listsObject, spentObject = "revoked-certificates", "revoked-certificates-of-last-week"
+	bundleObject             = "shop-roots"
+	clientObject             = "envoy"
 )
 
 func references(names ...string) map[string]any {
@@ -54,6 +56,13 @@ func references(names ...string) map[string]any {
 		refs[i] = map[string]string{"group": "", "kind": "ConfigMap", "name": name}
 	}
 	return map[string]any{"hostname": host, "caCertificateRefs": refs}
+}
+
+func bundleAndAbsent(*certificate) map[string]any {
+	return map[string]any{"hostname": host, "caCertificateRefs": []map[string]string{
+		{"group": "certificates.k8s.io", "kind": "ClusterTrustBundle", "name": bundleObject},
+		{"group": "", "kind": "ConfigMap", "name": "absent"},
+	}}
 }
 
 func wellKnown(name string) map[string]any {
@@ -89,6 +98,20 @@ func trusts() []trust {
 			meaning: "`caCertificateRefs` names the CA and the other CA: either may have issued the certificate.",
 			promise: "a CA", issuers: []string{byCA, byOther}, names: []string{named},
 			validation: func(*certificate) map[string]any { return references(caObject, otherObject) },
+		},
+		{
+			title: "a CA in a trust bundle, and one that is not there", promise: "a CA", issuers: []string{byCA},
+			names: []string{named}, validation: bundleAndAbsent,
+			meaning: "`caCertificateRefs` names a ClusterTrustBundle with the CA, and a ConfigMap that does not exist: " +
+				"what is there is used, and `ResolvedRefs=False` names the other.",
+		},
+		{
+			title: "a CA and a client certificate", promise: "a CA", issuers: []string{byCA}, names: []string{named},
+			meaning:    "`client-certificate` names a Secret. What Envoy presents itself changes nothing in what it accepts.",
+			validation: theCA,
+			options: func(*certificate) map[string]string {
+				return map[string]string{"client-certificate": "secret/" + clientObject}
+			},
 		},
 		{
 			title:   "a CA and subjectAltNames",

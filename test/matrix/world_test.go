@@ -83,6 +83,21 @@ metadata: {name: %s, namespace: %s}
 data: {%s: %q}
 `
 
+const bundleText = `---
+apiVersion: certificates.k8s.io/v1
+kind: ClusterTrustBundle
+metadata: {name: %s}
+spec: {trustBundle: %q}
+`
+
+const clientText = `---
+apiVersion: v1
+kind: Secret
+metadata: {name: %s, namespace: default}
+type: kubernetes.io/tls
+stringData: {tls.crt: %q, tls.key: %q}
+`
+
 // traffic are the Services and routes, one of each for a cell. They are not
 // written down: there is nothing in them to be read wrongly, and reading
 // thousands of them takes time.
@@ -118,6 +133,13 @@ func manifests(t *testing.T, port uint16, trusted authorities, rows []*certifica
 	fmt.Fprintf(&text, configMapText, listsObject, "default", "ca.crl", trusted.lists)
 	fmt.Fprintf(&text, configMapText, spentObject, "default", "ca.crl", trusted.spent)
 	fmt.Fprintf(&text, configMapText, manifest.SystemRootsName.Name, manifest.SystemRootsName.Namespace, "ca.crt", root)
+	fmt.Fprintf(&text, bundleText, bundleObject, root)
+	// Any pair will do: these backends ask for none.
+	key, err := rows[0].served.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&text, clientText, clientObject, rows[0].served.ChainPEM(), key)
 	for _, row := range rows {
 		fmt.Fprintf(&text, configMapText, row.objectName(), "default", "tls.crt", row.served.PEM())
 	}
