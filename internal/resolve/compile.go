@@ -100,8 +100,10 @@ func (b *builder) compile(routes []*routeNode, list []reach, policies *tlsPolici
 	for _, route := range routes {
 		for _, gateway := range route.ours() {
 			bindings := bindingsOn(&route.routeView, gateway)
-			c.put(gateway, &compiledRoute{route: route, bindings: slices.DeleteFunc(slices.Clone(bindings), binding.undecided)})
-			c.put(gateway, &compiledRoute{route: route, bindings: slices.DeleteFunc(bindings, binding.decided), passthrough: true})
+			decided := slices.DeleteFunc(slices.Clone(bindings), binding.undecided)
+			c.put(gateway, &compiledRoute{route: route, bindings: decided})
+			undecided := slices.DeleteFunc(bindings, binding.decided)
+			c.put(gateway, &compiledRoute{route: route, bindings: undecided, passthrough: true})
 		}
 	}
 }

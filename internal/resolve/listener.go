@@ -200,7 +200,9 @@ func refuseTLS(l *listenerNode) (faults []string) {
 // controller's listener takes follows from its protocol unless it is listed.
 func (l *listenerNode) takesKind(kind gwapi.Kind) bool {
 	if isOurs(l.gateway.class) {
-		return slices.ContainsFunc(l.kinds, func(taken gatewayv1.RouteGroupKind) bool { return kind == gwapi.Kind(taken.Kind) })
+		return slices.ContainsFunc(l.kinds, func(taken gatewayv1.RouteGroupKind) bool {
+			return kind == gwapi.Kind(taken.Kind)
+		})
 	}
 	if l.spec.AllowedRoutes != nil && len(l.spec.AllowedRoutes.Kinds) > 0 {
 		return slices.ContainsFunc(l.spec.AllowedRoutes.Kinds, func(listed gatewayv1.RouteGroupKind) bool {

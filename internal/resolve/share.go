@@ -119,7 +119,8 @@ func (g *gatewayNode) ownShare() string {
 			})
 		}
 	}
-	return model.Digest(g.key, g.model.Address, g.model.ExclusivePorts, g.model.ReadinessPort, g.model.SessionLimit, servers)
+	return model.Digest(g.key, g.model.Address, g.model.ExclusivePorts, g.model.ReadinessPort, g.model.SessionLimit,
+		servers)
 }
 
 // share is what the route decides on the Gateway: its hosts and its rules.
