@@ -40,17 +40,13 @@ type Directory struct {
 	pace        FilePace
 	changes     chan struct{}
 	running     sync.WaitGroup
-
-	// lock guards what was parsed of each file: a document that stays as it is is
-	// not parsed again.
-	lock   sync.Mutex
-	parsed map[string]manifest.Parsed
+	readings    readings
 }
 
 // FollowFiles follows what Files reads, until ctx ends.
 func FollowFiles(ctx context.Context, path, state string, pace FilePace) *Directory {
 	d := &Directory{
-		path: path, state: state, pace: pace, changes: make(chan struct{}, 1), parsed: map[string]manifest.Parsed{},
+		path: path, state: state, pace: pace, changes: make(chan struct{}, 1),
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -86,7 +82,7 @@ func (d *Directory) World(now time.Time) (*World, error) {
 	if err != nil && !errors.Is(err, errNoManifests) {
 		return nil, err
 	}
-	return assemble(d.path, d.statePath(), files, problems, now, d.parse), nil
+	return assemble(d.path, d.statePath(), files, problems, now, &d.readings), nil
 }
 
 func (d *Directory) statePath() string {
@@ -94,20 +90,6 @@ func (d *Directory) statePath() string {
 		return d.state
 	}
 	return manifest.StateDir(directory(d.path))
-}
-
-// parse is manifest.Parse at the cost of what has changed.
-func (d *Directory) parse(files []manifest.File) (*manifest.Set, []manifest.Problem) {
-	d.lock.Lock()
-	defer d.lock.Unlock()
-	parsed := make(map[string]manifest.Parsed, len(files))
-	list := make([]manifest.Parsed, len(files))
-	for i, file := range files {
-		list[i] = d.parsed[file.Path].Next(file)
-		parsed[file.Path] = list[i]
-	}
-	d.parsed = parsed
-	return manifest.Combine(list, nil)
 }
 
 // follow tells of changes until ctx ends.

@@ -44,6 +44,8 @@ type World struct {
 	state string
 	// unread are the problems of files that could not be read.
 	unread []manifest.Problem
+	// readings spare what is read of other files than before.
+	readings *readings
 	// services are sorted; ports are theirs.
 	services []gwapi.Key
 	ports    map[gwapi.Key][]Port
@@ -61,7 +63,7 @@ func Files(path, state string, now time.Time) (*World, error) {
 	if state == "" {
 		state = manifest.StateDir(directory(path))
 	}
-	return assemble(path, state, files, problems, now, manifest.Parse), nil
+	return assemble(path, state, files, problems, now, new(readings)), nil
 }
 
 // With is the World as it would be if the files had these contents; those that
@@ -77,7 +79,7 @@ func (w *World) With(changed []manifest.File) *World {
 		}
 		files[i] = change
 	}
-	return assemble(w.Source, w.state, files, w.unread, w.Snapshot.Now, manifest.Parse)
+	return assemble(w.Source, w.state, files, w.unread, w.Snapshot.Now, w.readings)
 }
 
 // Content is what was read from a file.
@@ -92,13 +94,10 @@ func (w *World) Content(path string) ([]byte, bool) {
 // Directory is where a new file goes.
 func (w *World) Directory() string { return directory(w.Source) }
 
-// parser makes a Set of files.
-type parser func([]manifest.File) (*manifest.Set, []manifest.Problem)
-
 func assemble(
-	path, state string, files []manifest.File, unread []manifest.Problem, now time.Time, parse parser,
+	path, state string, files []manifest.File, unread []manifest.Problem, now time.Time, readings *readings,
 ) *World {
-	set, problems := parse(files)
+	set, problems := readings.parse(files)
 	problems = append(slices.Clone(unread), problems...)
 	statuses, faults := manifest.ReadStatus(state)
 	problems = append(problems, faults...)
@@ -113,7 +112,7 @@ func assemble(
 	snap.Now = now
 	world := &World{
 		Source: path, Snapshot: snap, Set: set, Problems: problems,
-		files: files, state: state, unread: unread,
+		files: files, state: state, unread: unread, readings: readings,
 	}
 	world.build()
 	world.readNeighbourFiles()
