@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/backendtls/backendtls/operator/health"
 )
@@ -121,6 +122,7 @@ func (r *rooms) collectors() []prometheus.Collector {
 	all := slices.Concat(r.status.Collectors(), r.events.Collectors(), r.witness.Collectors(), r.streams.Collectors(),
 		r.dials.Collectors())
 	return append(all,
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector(),
 		health.Flag("backendtls_leader", "Whether this replica holds the lease and writes: 1 or 0.", r.election.Leading),
 	)
 }

@@ -20,7 +20,7 @@ func told(texts ...string) report.Report {
 	}
 	entry := report.PolicyAncestor(webKey, conditions(texts...)...)
 	stranger := entry
-	stranger.ControllerName = stranger.ControllerName + "-of-somebody-else"
+	stranger.ControllerName += "-of-somebody-else"
 	stranger.Conditions = conditions("SecurityDegraded=True/VerificationSkipped")
 	entries := report.Report{}
 	return report.Report{Generation: 1, Ancestors: append(entries.Ancestors, stranger, entry)}

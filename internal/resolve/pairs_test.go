@@ -65,7 +65,9 @@ func everyMode(edits ...func(*said)) *said {
 // common are the sides that every field is combined with.
 func common() []side {
 	return []side{
-		{spec: "-"}, {spec: "!"}, {spec: "{}"},
+		{spec: "-"},
+		{spec: "!"},
+		{spec: "{}"},
 		{spec: "{backendTLS: {}}", bound: &said{longest: defaultMaxDuration}},
 		{spec: "{backendTLS: {" + allModes + "}}", bound: everyMode()},
 		{spec: "{backendTLS: {" + allModes + "}, envoy: {logLevel: loud}}", bound: everyMode(), broken: true},

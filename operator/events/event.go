@@ -39,10 +39,8 @@ func (r *Recorder) event(policy metav1.Object, change *report.Change) *eventsv1.
 		action = actionProbe
 	}
 	return &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: policy.GetNamespace(),
-			Name:      shorten(policy.GetName(), maxPrefix) + "." + digest[:16],
-		},
+		Namespace:           policy.GetNamespace(),
+		Name:                shorten(policy.GetName(), maxPrefix) + "." + digest[:16],
 		EventTime:           metav1.NewMicroTime(r.config.Now()),
 		ReportingController: gwapi.ControllerName,
 		ReportingInstance:   shorten(r.config.Instance, maxInstance),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -150,15 +151,18 @@ func (r *Recorder) create(ctx context.Context, event *eventsv1.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	_, err := r.config.Client.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return nil // What it is about goes with its namespace.
+	case err != nil && !apierrors.IsAlreadyExists(err):
 		return err
 	}
 	r.written.WithLabelValues(resultWritten).Inc()
 	return nil
 }
 
-// final says whether trying again makes no sense: the namespace is being
-// removed, or the right is missing.
+// final says whether trying again makes no sense: the right is
+// missing, or the Event is not one.
 func final(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) ||
 		apierrors.IsBadRequest(err)

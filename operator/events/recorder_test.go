@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -178,9 +179,9 @@ func TestAnEventIsTriedAgainUnlessThatIsInVain(t *testing.T) {
 			}
 			return nil
 		}, 3, 1},
-		"a fault that stays":        {func(int) error { return errors.New("connection refused") }, 4, 0},
-		"a right that is missing":   {func(int) error { return apierrors.NewForbidden(resource, "x", nil) }, 1, 0},
-		"a namespace that is going": {func(int) error { return apierrors.NewNotFound(resource, "x") }, 1, 0},
+		"a fault that stays":       {func(int) error { return errors.New("connection refused") }, 4, 0},
+		"a right that is missing":  {func(int) error { return apierrors.NewForbidden(resource, "x", nil) }, 1, 0},
+		"a namespace that is gone": {func(int) error { return apierrors.NewNotFound(resource, "x") }, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := server{answer: c.answer}
@@ -192,6 +193,16 @@ func TestAnEventIsTriedAgainUnlessThatIsInVain(t *testing.T) {
 				t.Errorf("log: %s", log)
 			}
 		})
+	}
+}
+
+func TestWhatGoesWithItsNamespaceIsNotMissed(t *testing.T) {
+	going := apierrors.NewForbidden(resource, "x", errors.New("being terminated"))
+	going.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	s := server{answer: func(int) error { return going }}
+	log, r := record(t, &s, func(r *events.Recorder) { r.Tell(policy("7"), []report.Change{skipped()}) })
+	if written, dropped := counted(t, r); written != 0 || dropped != 0 || s.tries != 1 || log != "" {
+		t.Errorf("%v written, %v dropped after %d tries: %s", written, dropped, s.tries, log)
 	}
 }
 

@@ -21,7 +21,7 @@ var (
 	backendVerification = describe("backendtls_backend_verification",
 		"Endpoints of a Service's port by what the last live check under the policy as written, without its mode, found: "+
 			"Verified, CertificateExpiring, or why they fail. Absent for results that no endpoint has.",
-		append(ofBackend[:len(ofBackend):len(ofBackend)], "result")...)
+		append(slices.Clip(ofBackend), "result")...)
 	backendUnchecked = describe("backendtls_backend_unchecked_endpoints",
 		"Ready endpoints of a Service's port that the live checks have not, or must not have, asked.", ofBackend...)
 	backendNotAfter = describe("backendtls_backend_certificate_not_after_seconds",

@@ -17,7 +17,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	policyDegraded = describe("backendtls_policy_degraded",
 		"Whether SecurityDegraded of a BackendTLSPolicy is True for a Gateway: 1, and mode names what is skipped; or 0 "+
-			"and mode is Standard. It is 1 before status says True and some seconds longer than it does.", append(onGateway, "mode")...)
+			"and mode is Standard. It is 1 before status says True and some seconds longer than it does.",
+		append(onGateway, "mode")...)
 	policyDegradedSince = describe("backendtls_policy_degraded_since_seconds",
 		"When SecurityDegraded turned True, in seconds since 1970, however often the mode was renewed or changed since; "+
 			"absent while it is False.", onGateway...)

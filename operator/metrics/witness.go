@@ -125,7 +125,9 @@ func (w *Witness) lately(standings []model.Standing) map[place]degradation {
 func (w *Witness) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		w.builds, w.durations,
-		collector{w, policyDescs, policies}, collector{w, backendDescs, backends}, collector{w, gatewayDescs, gateways},
+		collector{w, policyDescs, policies},
+		collector{w, backendDescs, backends},
+		collector{w, gatewayDescs, gateways},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -47,10 +48,7 @@ var modeEdits = []struct {
 
 // modeWith is modeInForce with these keys and values; an empty value removes the key.
 func modeWith(pairs ...string) map[string]string {
-	options := map[string]string{}
-	for key, value := range modeInForce {
-		options[key] = value
-	}
+	options := maps.Clone(modeInForce)
 	for i := 0; i < len(pairs); i += 2 {
 		options[pairs[i]] = pairs[i+1]
 		if pairs[i+1] == "" {

@@ -200,7 +200,7 @@ func (s *shop) policy(options map[string]string) {
 	}
 	object.Spec = gatewayv1.BackendTLSPolicySpec{
 		TargetRefs: []gatewayv1.LocalPolicyTargetReferenceWithSectionName{{
-			LocalPolicyTargetReference: gatewayv1.LocalPolicyTargetReference{Kind: "Service", Name: "api"},
+			Kind: "Service", Name: "api",
 		}},
 		Validation: gatewayv1.BackendTLSPolicyValidation{
 			CACertificateRefs: []gatewayv1.LocalObjectReference{{Kind: "ConfigMap", Name: "ca"}},

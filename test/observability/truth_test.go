@@ -162,8 +162,11 @@ func (s *shop) testEnd(t *testing.T) {
 // errors about it were made on purpose.
 func (s *shop) testSecrets(t *testing.T) {
 	for _, options := range []map[string]string{
-		{"client-certificate": "secret/client"}, {"client-certificate": "secret/unreadable"},
-		{"crl": "configmap/crl"}, {"crl": "secret/front:tls.key"}, {"trusted-certificates": "secret/unreadable:tls.key"},
+		{"client-certificate": "secret/client"},
+		{"client-certificate": "secret/unreadable"},
+		{"crl": "configmap/crl"},
+		{"crl": "secret/front:tls.key"},
+		{"trusted-certificates": "secret/unreadable:tls.key"},
 		{"pins": "spki-sha256:hunter"},
 	} {
 		s.policy(options)
@@ -253,7 +256,7 @@ func (s *shop) testSeries(t *testing.T) {
 	for _, series := range []string{
 		`backendtls_builds_total{result="whole"}`, `backendtls_build_duration_seconds_count`,
 		`backendtls_xds_publications_total`, `backendtls_xds_ca_not_after_seconds`,
-		`backendtls_status_writes_total{result="written"}`,
+		`backendtls_status_writes_total{result="written"}`, `process_resident_memory_bytes`, `go_goroutines`,
 	} {
 		if got := number(t, text, series); got <= 0 {
 			t.Errorf("%s is %v", series, got)
