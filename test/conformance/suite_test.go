@@ -95,7 +95,7 @@ func newSuite(t *testing.T, chosen []suite.ConformanceTest) *suite.ConformanceTe
 	settings.ConformanceProfiles = profiles
 	settings.CleanupBaseResources = !options.keep
 	// What one test leaves would be in the way of the next.
-	settings.CleanupTestResources = !options.keep || options.only == ""
+	settings.CleanupTestResources = !options.keep || options.only == "" || strings.Contains(options.only, ",")
 	settings.ManifestFS = []fs.FS{&conformance.Manifests, manifests}
 	// The client's own limit would make it ask less often than the suite means to.
 	settings.RestConfig.QPS = -1
