@@ -122,8 +122,27 @@ func (a *Assessor) fixFailing(port collect.Port, endpoints []cliv1alpha1.Endpoin
 		}
 	case verify.HostnameMismatch:
 		return fixName(port.Policy, failing)
+	case verify.CertificateRevoked, verify.CRLExpired, verify.RevocationUnknown:
+		return &cliv1alpha1.Fix{Message: fixRevocation(verify.Reason(failing.Reason))}
 	default:
 		return advised(endpoints)
+	}
+}
+
+// fixRevocation is what helps against a revocation, or against a list that
+// cannot be asked: whatever else is trusted, Envoy refuses the certificate.
+func fixRevocation(reason verify.Reason) string {
+	const option = gwapi.Prefix + "crl"
+	switch reason {
+	case verify.CertificateRevoked:
+		return "its CA has taken the certificate back, most likely because its key is not safe: give the endpoint a new " +
+			"key and a new certificate"
+	case verify.CRLExpired:
+		return "publish a list of the CA that is valid now in what " + option + " names; until then Envoy accepts no " +
+			"certificate of that CA"
+	default:
+		return "add a list of the CA that issued the certificate, signed with its key and allowed by its keyUsage, to what " +
+			option + " names"
 	}
 }
 
