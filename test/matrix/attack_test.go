@@ -2,6 +2,7 @@ package matrix_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/test/pki"
 )
 
 // forgeries are headers of HTTP/1.1 that a sloppy parser could take for the one
@@ -146,6 +148,38 @@ func TestAServerThatVerifiesClientsIsNotReachedThroughItsNeighbour(t *testing.T)
 		v.host = "strict"
 		if a := h.ask(t, at, v); a.status != http.StatusMisdirectedRequest {
 			t.Errorf("h2 %t: the server that verifies answers %+v to its neighbour's connection", h2, a)
+		}
+	}
+}
+
+// TestAClientIsVerifiedByAnyOfManyCAs: few are told apart on a connection, many
+// are not, and Envoy takes both forms.
+func TestAClientIsVerifiedByAnyOfManyCAs(t *testing.T) {
+	for _, count := range []int{32, 33, 150} {
+		h := newHouse(t, nil)
+		anchors := [][]byte{h.shop.root.Certificate.Raw}
+		for i := range count - 1 {
+			ca := h.shop.selfSigned(fmt.Sprintf("CA %d", i), func(r *pki.Request) { r.CA, r.DNS = true, nil })
+			anchors = append(anchors, ca.Certificate.Raw)
+		}
+		slices.SortFunc(anchors, bytes.Compare)
+		for i := range h.gateway.Listeners {
+			if clients := h.gateway.Listeners[i].Servers[0].Clients; clients != nil {
+				clients.Anchors, clients.AnchorsDigest = anchors, model.DigestAnchors(anchors)
+			}
+		}
+		h.open(t, nil)
+		for _, at := range h.entrances[2:] {
+			for _, v := range h.shop.visitors()[:2] {
+				told, err := h.ask(t, at, visit{visitor: v}).told(v)
+				want := fmt.Sprint(v.good)
+				if !v.good && !at.fallback {
+					want = refusedClient
+				}
+				if err != nil || told != want {
+					t.Errorf("%d CAs, %s, %s: %s (%v), want %s", count, at.title, v.title, told, err, want)
+				}
+			}
 		}
 	}
 }
