@@ -55,7 +55,8 @@ in the namespace (-A: in all) shows what the operator verified, or "not probed"
 (--probe asks). -l selects by the labels of Services.
 
 VERDICT is what stands in the way: 503 where Envoy refuses a certificate, 500
-where the policy or the path is invalid, "passes", "plaintext", "not probed".
+where the policy or the path is invalid, "passes", "plaintext", "not probed",
+"passthrough" where the client's own TLS reaches the Service.
 What the operator wrote in status comes first; what the same rules say about
 the objects as they are now follows where it differs.
 
