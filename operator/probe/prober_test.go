@@ -106,8 +106,8 @@ func TestTheBoundsHold(t *testing.T) {
 		if w.most != concurrency {
 			t.Errorf("%d were asked at a time, the bound is %d", w.most, concurrency)
 		}
-		if w.mostOf != perService {
-			t.Errorf("%d of one Service were asked at a time, the bound is %d", w.mostOf, perService)
+		if w.mostOf != 1 {
+			t.Errorf("%d of one Service were asked at a time, the bound is 1", w.mostOf)
 		}
 		log := sortedTimes(w.log())
 		for i := 1; i < len(log); i++ {
@@ -203,9 +203,13 @@ func TestLosingTheLeaseEndsWhatIsUnderWay(t *testing.T) {
 			t.Errorf("what was broken off says %s", got)
 		}
 		// Nobody was told, but the lease is gone all the same.
+		w.deploy(r, "api", 0, 1, presents(ca.good))
 		r.lead(true)
 		time.Sleep(soon + time.Second)
 		synctest.Wait()
+		if got := r.said(b); got != "1: 1 Verified" {
+			t.Errorf("with the lease: %s", got)
+		}
 		r.leading.Store(false)
 		w.deploy(r, "api", 0, 2, silent)
 		before := len(w.log())
@@ -213,6 +217,9 @@ func TestLosingTheLeaseEndsWhatIsUnderWay(t *testing.T) {
 		synctest.Wait()
 		if after := len(w.log()); after != before {
 			t.Errorf("%d were dialled without the lease", after-before)
+		}
+		if got := r.said(b); got != "nothing" {
+			t.Errorf("without the lease it says %s", got)
 		}
 	})
 }

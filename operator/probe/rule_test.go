@@ -59,6 +59,20 @@ func TestWhoMayBeDialled(t *testing.T) {
 			want: unasked(model.ProbeNotOwned),
 		},
 		{
+			name: "a pod on its node's network, by an address of which its status has no node", endpoint: endpoint("198.51.100.9", "", "api"),
+			edit: func(pod *corev1.Pod) {
+				pod.Spec.HostNetwork, pod.Status.PodIPs = true, []corev1.PodIP{{IP: "198.51.100.9"}}
+			},
+			want: unasked(model.ProbeNotOwned),
+		},
+		{
+			name: "the address of the node, from an API server that lists no hostIPs", endpoint: endpoint("192.0.2.1", "", "api"),
+			edit: func(pod *corev1.Pod) {
+				pod.Status.HostIPs, pod.Status.PodIPs = nil, []corev1.PodIP{{IP: "192.0.2.1"}}
+			},
+			want: unasked(model.ProbeNotOwned),
+		},
+		{
 			name: "a pod that has ended, whose address is another's by now", endpoint: endpoint(own, "", "api"),
 			edit: func(pod *corev1.Pod) { pod.Status.Phase = corev1.PodSucceeded }, want: unasked(model.ProbeNotOwned),
 		},
