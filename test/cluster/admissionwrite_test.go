@@ -163,7 +163,7 @@ func TestHowAnEditIsSentMakesNoDifference(t *testing.T) {
 // meanwhile.
 func writeStatus(t *testing.T, namespace string) {
 	t.Helper()
-	eventually(t, 30*time.Second, "a status is taken", func() string {
+	eventually(t, time.Minute, "a status is taken", func() string {
 		policy := &gatewayv1.BackendTLSPolicy{}
 		if err := here.client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "api"}, policy); err != nil {
 			return err.Error()

@@ -25,12 +25,12 @@ func TestAnEnvoyThatHearsNothingKeepsThePolicyPending(t *testing.T) {
 		edit.OptionMode: "InsecureSkipVerification", edit.OptionReason: "a test",
 		edit.OptionSince: now.Format(time.RFC3339), edit.OptionUntil: now.Add(30 * time.Minute).Format(time.RFC3339),
 	})
-	team.expect(20*time.Second, "SecurityDegraded", metav1.ConditionTrue, "VerificationSkipped")
-	team.expect(20*time.Second, "Programmed", metav1.ConditionTrue, "Programmed")
+	team.expect(time.Minute, "SecurityDegraded", metav1.ConditionTrue, "VerificationSkipped")
+	team.expect(time.Minute, "Programmed", metav1.ConditionTrue, "Programmed")
 
 	thaw := freeze(t, frozen.Name)
 	team.options(nil)
-	team.expect(20*time.Second, "Programmed", metav1.ConditionFalse, "Pending")
+	team.expect(time.Minute, "Programmed", metav1.ConditionFalse, "Pending")
 	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
 		programmed, degraded := team.condition("Programmed"), team.condition("SecurityDegraded")
 		if programmed == nil || programmed.Status != metav1.ConditionFalse {
@@ -41,7 +41,7 @@ func TestAnEnvoyThatHearsNothingKeepsThePolicyPending(t *testing.T) {
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	eventually(t, 5*time.Second, "status names the frozen pod alone", func() string {
+	eventually(t, time.Minute, "status names the frozen pod alone", func() string {
 		message := team.condition("Programmed").Message
 		if !strings.Contains(message, frozen.Name) || strings.Contains(message, other.Name) {
 			return message
@@ -49,9 +49,9 @@ func TestAnEnvoyThatHearsNothingKeepsThePolicyPending(t *testing.T) {
 		return ""
 	})
 	thaw()
-	team.expect(20*time.Second, "Programmed", metav1.ConditionTrue, "Programmed")
-	team.expect(20*time.Second, "SecurityDegraded", metav1.ConditionFalse, "Strict")
-	team.answers(10*time.Second, address, 200)
+	team.expect(time.Minute, "Programmed", metav1.ConditionTrue, "Programmed")
+	team.expect(time.Minute, "SecurityDegraded", metav1.ConditionFalse, "Strict")
+	team.answers(time.Minute, address, 200)
 }
 
 // freeze stops the Envoy of a pod, as a machine that is out of breath does,

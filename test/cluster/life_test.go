@@ -91,7 +91,7 @@ func (l *life) flawless(began time.Time) {
 func (l *life) leader() string {
 	l.Helper()
 	var holder string
-	eventually(l.T, 30*time.Second, "a replica leads", func() string {
+	eventually(l.T, time.Minute, "a replica leads", func() string {
 		var lease coordinationv1.Lease
 		err := here.client.Get(l.Context(), types.NamespacedName{Namespace: system, Name: "backendtls-operator"}, &lease)
 		if err != nil {
@@ -148,8 +148,8 @@ func (l *life) rollOperator() {
 		"deployment/backendtls-operator", "--timeout=90s"); err != nil {
 		l.Fatal(err)
 	}
-	l.right(l.T, 20*time.Second)
-	l.ready(20*time.Second, system, operatorPods, 2)
+	l.right(l.T, time.Minute)
+	l.ready(time.Minute, system, operatorPods, 2)
 	l.only(l.T, began, programmed, pending, notHeard)
 	l.flawless(began)
 }
@@ -157,7 +157,7 @@ func (l *life) rollOperator() {
 // rollEnvoy has every Envoy replaced, because it is to be started otherwise.
 func (l *life) rollEnvoy() {
 	began := time.Now()
-	before := l.ready(10*time.Second, l.name(), envoyPods, 2)
+	before := l.ready(time.Minute, l.name(), envoyPods, 2)
 	var parameters v1alpha1.GatewayParameters
 	parameters.Namespace, parameters.Name = l.name(), "web"
 	if err := here.client.Patch(l.Context(), &parameters, client.RawPatch("application/merge-patch+json",
@@ -179,7 +179,7 @@ func (l *life) rollEnvoy() {
 		}
 		return ""
 	})
-	l.right(l.T, 10*time.Second)
+	l.right(l.T, time.Minute)
 	l.only(l.T, began, programmed, pending, notHeard)
 	l.flawless(began)
 }
@@ -191,8 +191,8 @@ func (l *life) name() string { return l.space.name }
 func (l *life) killLeader() {
 	began := time.Now()
 	kill(l.T, l.leader(), operatorProgram)
-	l.right(l.T, 30*time.Second)
-	l.ready(30*time.Second, system, operatorPods, 2)
+	l.right(l.T, time.Minute)
+	l.ready(time.Minute, system, operatorPods, 2)
 	l.only(l.T, began, programmed, pending, notHeard)
 	l.flawless(began)
 }
@@ -201,12 +201,12 @@ func (l *life) killLeader() {
 func (l *life) killFollower() {
 	began := time.Now()
 	leader := l.leader()
-	for _, pod := range l.ready(30*time.Second, system, operatorPods, 2) {
+	for _, pod := range l.ready(time.Minute, system, operatorPods, 2) {
 		if pod.Name != leader {
 			kill(l.T, pod.Name, operatorProgram)
 		}
 	}
-	l.right(l.T, 20*time.Second)
+	l.right(l.T, time.Minute)
 	l.ready(60*time.Second, system, operatorPods, 2)
 	l.only(l.T, began, programmed, pending, notHeard)
 	l.flawless(began)
@@ -232,7 +232,7 @@ func (l *life) drainBackends() {
 			l.Errorf("%s was deleted and is there", pod.Name)
 		}
 	}
-	l.right(l.T, 10*time.Second)
+	l.right(l.T, time.Minute)
 	l.only(l.T, began, programmed)
 	l.flawless(began)
 }
@@ -267,16 +267,17 @@ func (l *life) killBackend() {
 	victim := l.backends(2)[0]
 	began := time.Now()
 	kill(l.T, victim.Name, backendProgram)
-	// It was alive for as long as it took to find its process.
-	killed := time.Now()
+	// It was alive for as long as it took to find its process, and Envoy hears of
+	// its end when it gets to it.
+	killed := time.Now().Add(500 * time.Millisecond)
 	l.backends(2)
-	l.right(l.T, 10*time.Second)
+	l.right(l.T, time.Minute)
 	l.only(l.T, began, programmed)
 	l.enough(l.T, time.Now(), 100)
 	failed := l.failedAfter(began)
 	l.report(l.T, failed)
 	for _, a := range failed {
-		if a.status != 503 || a.sent.After(killed.Add(50*time.Millisecond)) {
+		if a.status != 503 || a.sent.After(killed) {
 			l.Errorf("%s, but the backend was killed by %s", a, killed.Format("15:04:05.000"))
 		}
 	}
@@ -287,13 +288,13 @@ func (l *life) killBackend() {
 // end, and new ones are sent to it until kubelet and kube-proxy have noticed.
 // After that all is well with what is left, and soon with both.
 func (l *life) killEnvoy() {
-	const noticed = 4 * time.Second
-	victim := l.ready(10*time.Second, l.name(), envoyPods, 2)[0]
+	const noticed = 10 * time.Second
+	victim := l.ready(time.Minute, l.name(), envoyPods, 2)[0]
 	began := time.Now()
 	kill(l.T, victim.Name, envoyProgram)
 	l.enough(l.T, began.Add(noticed), 100)
-	l.ready(30*time.Second, l.name(), envoyPods, 2)
-	l.right(l.T, 20*time.Second)
+	l.ready(time.Minute, l.name(), envoyPods, 2)
+	l.right(l.T, time.Minute)
 	l.only(l.T, began, programmed, pending, notHeard)
 	l.enough(l.T, time.Now(), 100)
 	failed := l.failedAfter(began)
@@ -322,7 +323,7 @@ func (l *life) failedAfter(moment time.Time) []*answer {
 // loseAuthority takes the CA away that the policy names. Who cannot be verified
 // is sent nothing: 500 until it is there again, and the status says why.
 func (l *life) loseAuthority() {
-	const within = 3 * time.Second
+	const within = time.Minute
 	var ca corev1.ConfigMap
 	if err := here.client.Get(l.Context(), l.key("ca"), &ca); err != nil {
 		l.Fatal(err)
@@ -396,7 +397,7 @@ func (l *life) loseAPIServer() {
 	}
 	l.localcluster("start")
 	returned := time.Now()
-	l.right(l.T, 30*time.Second)
+	l.right(l.T, time.Minute)
 	l.Logf("%s after the API server was back", time.Since(returned).Round(10*time.Millisecond))
 	// The node controller of the local cluster is patient: see its
 	// node-monitor-grace-period.

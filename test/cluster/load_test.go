@@ -247,7 +247,7 @@ func (tr *traffic) logged(ctx context.Context, failed []*answer) map[string]stri
 // enough waits until n requests that were sent after a moment were answered.
 func (tr *traffic) enough(t *testing.T, moment time.Time, n int) {
 	t.Helper()
-	eventually(t, 30*time.Second, fmt.Sprintf("%d requests are answered", n), func() string {
+	eventually(t, time.Minute, fmt.Sprintf("%d requests are answered", n), func() string {
 		if got := len(tr.since(moment)); got < n {
 			return fmt.Sprintf("it is %d", got)
 		}

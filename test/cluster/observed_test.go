@@ -38,8 +38,8 @@ func TestWhatIsSeenOfAMode(t *testing.T) {
 		edit.OptionMode: "InsecureSkipVerification", edit.OptionReason: "a test",
 		edit.OptionSince: now.Format(time.RFC3339), edit.OptionUntil: now.Add(30 * time.Minute).Format(time.RFC3339),
 	})
-	team.expect(20*time.Second, "SecurityDegraded", metav1.ConditionTrue, "VerificationSkipped")
-	team.expect(20*time.Second, "Programmed", metav1.ConditionTrue, "Programmed")
+	team.expect(time.Minute, "SecurityDegraded", metav1.ConditionTrue, "VerificationSkipped")
+	team.expect(time.Minute, "Programmed", metav1.ConditionTrue, "Programmed")
 	team.told("Warning VerificationSkipped")
 	degraded := fmt.Sprintf(`backendtls_policy_degraded{%smode="InsecureSkipVerification",name="api",namespace=%q}`,
 		where, team.name)
@@ -61,14 +61,14 @@ func TestWhatIsSeenOfAMode(t *testing.T) {
 		return ""
 	})
 	team.options(nil)
-	team.expect(20*time.Second, "SecurityDegraded", metav1.ConditionFalse, "Strict")
+	team.expect(time.Minute, "SecurityDegraded", metav1.ConditionFalse, "Strict")
 	team.told("Normal Strict", "Warning VerificationSkipped")
 }
 
 // told waits until these are the Events about policy api, each once.
 func (s *space) told(want ...string) {
 	s.Helper()
-	eventually(s.T, 20*time.Second, fmt.Sprintf("the Events are %q", want), func() string {
+	eventually(s.T, time.Minute, fmt.Sprintf("the Events are %q", want), func() string {
 		var list eventsv1.EventList
 		if err := here.client.List(s.Context(), &list, client.InNamespace(s.name)); err != nil {
 			return err.Error()
@@ -164,5 +164,5 @@ func TestAGatewaySaysHowItsEnvoysAreRun(t *testing.T) {
 	})
 	team.rollout("backendtls-web")
 	team.expect(time.Minute, "Programmed", metav1.ConditionTrue, "Programmed")
-	team.answers(20*time.Second, team.address(), 200)
+	team.answers(time.Minute, team.address(), 200)
 }

@@ -19,7 +19,7 @@ import (
 // applied, then what each policy as written makes of what the pods present.
 func TestTheOperatorLooksAtLiveCertificates(t *testing.T) {
 	team, authority, address := newTeam(t, 2)
-	team.expect(10*time.Second, "BackendsVerified", metav1.ConditionUnknown, "NotProbed")
+	team.expect(time.Minute, "BackendsVerified", metav1.ConditionUnknown, "NotProbed")
 	if said := team.condition("BackendsVerified").Message; !strings.Contains(said, "spec.probe.enabled: true") {
 		t.Errorf("how it is turned on is not said: %s", said)
 	}
@@ -41,7 +41,7 @@ func TestTheOperatorLooksAtLiveCertificates(t *testing.T) {
 	}
 	team.trusts(t, string(stranger.PEM()))
 	team.expect(60*time.Second, "BackendsVerified", metav1.ConditionFalse, "UntrustedIssuer")
-	eventually(t, 30*time.Second, "what both endpoints present is said", func() string {
+	eventually(t, time.Minute, "what both endpoints present is said", func() string {
 		condition := team.condition("BackendsVerified")
 		if condition == nil || !strings.HasPrefix(condition.Message, "0 of 2 endpoints pass") ||
 			!strings.Contains(condition.Message, "cert-sha256:") {
@@ -49,11 +49,11 @@ func TestTheOperatorLooksAtLiveCertificates(t *testing.T) {
 		}
 		return ""
 	})
-	team.answers(30*time.Second, address, 503)
+	team.answers(time.Minute, address, 503)
 
 	team.trusts(t, string(authority.PEM()))
 	team.expect(60*time.Second, "BackendsVerified", metav1.ConditionTrue, "Verified")
-	team.answers(30*time.Second, address, 200)
+	team.answers(time.Minute, address, 200)
 
 	// While verification is skipped, status says what it would say.
 	policy := team.policy(t)

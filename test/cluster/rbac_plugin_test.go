@@ -53,7 +53,7 @@ func (s *space) person(role []rbacv1.PolicyRule) *person {
 		}
 	})
 	p := &person{space: s, name: "system:serviceaccount:" + s.name + ":" + account.Name, role: role}
-	eventually(s.T, 30*time.Second, p.name+" has its rights", func() string {
+	eventually(s.T, time.Minute, p.name+" has its rights", func() string {
 		resource, subresource, _ := strings.Cut(role[0].Resources[0], "/")
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: p.name, ResourceAttributes: &authorizationv1.ResourceAttributes{

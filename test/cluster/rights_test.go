@@ -25,7 +25,7 @@ func TestEveryKindIsToldItsStatus(t *testing.T) {
 		if kind == "GatewayClass" {
 			key.Namespace = ""
 		}
-		eventually(t, 30*time.Second, kind+" is told what became of it", func() string {
+		eventually(t, time.Minute, kind+" is told what became of it", func() string {
 			if err := here.client.Get(t.Context(), key, object); err != nil {
 				return err.Error()
 			}

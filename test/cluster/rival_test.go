@@ -76,7 +76,7 @@ func TestARivalForStatusEndsInNoStorm(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	eventually(t, 30*time.Second, "both controllers have their entries", func() string {
+	eventually(t, time.Minute, "both controllers have their entries", func() string {
 		return team.sharing([]string{ourController, rivalController})
 	})
 	for _, resource := range []string{"backendtlspolicies/status", "httproutes/status"} {
@@ -153,9 +153,9 @@ func TestAPolicyWithoutRoomForOurEntryIsNotApplied(t *testing.T) {
 	})
 	defer others.Wait()
 	defer stop()
-	team.answers(30*time.Second, address, 500)
+	team.answers(time.Minute, address, 500)
 	var gateway gatewayv1.Gateway
-	eventually(t, 30*time.Second, "the Gateway says that there is no room", func() string {
+	eventually(t, time.Minute, "the Gateway says that there is no room", func() string {
 		if err := here.client.Get(t.Context(), team.key("web"), &gateway); err != nil {
 			return err.Error()
 		}
@@ -173,9 +173,9 @@ func TestAPolicyWithoutRoomForOurEntryIsNotApplied(t *testing.T) {
 	if err := overwrite(t.Context(), policy, 15); err != nil {
 		t.Fatal(err)
 	}
-	team.answers(30*time.Second, address, 200)
+	team.answers(time.Minute, address, 200)
 	team.expect(time.Minute, "Programmed", metav1.ConditionTrue, "Programmed")
-	eventually(t, 20*time.Second, "the Gateway takes it back", func() string {
+	eventually(t, time.Minute, "the Gateway takes it back", func() string {
 		if err := here.client.Get(t.Context(), team.key("web"), &gateway); err != nil {
 			return err.Error()
 		}

@@ -39,13 +39,13 @@ func (l *life) rotate() *rotation {
 	if err := here.client.Patch(l.Context(), object, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
 		l.Fatal(err)
 	}
-	eventually(l.T, 30*time.Second, "another CA is there", func() string {
+	eventually(l.T, time.Minute, "another CA is there", func() string {
 		if r.next = l.authority()[will]; r.next == nil {
 			return "the Secret has none"
 		}
 		return ""
 	})
-	l.right(l.T, 10*time.Second)
+	l.right(l.T, time.Minute)
 	l.only(l.T, r.began, programmed)
 	l.flawless(r.began)
 	return r
@@ -66,13 +66,13 @@ func (r *rotation) ends(l *life) {
 		return ""
 	})
 	l.Logf("the new CA signs %s after it was asked for", time.Since(r.began).Round(time.Second))
-	envoys := l.ready(10*time.Second, l.name(), envoyPods, 2)
+	envoys := l.ready(time.Minute, l.name(), envoyPods, 2)
 	for i := range envoys {
 		if !bytes.Contains(l.trusted(envoys[i].Name), r.next) {
 			l.Errorf("%s does not know it", envoys[i].Name)
 		}
 	}
-	l.right(l.T, 10*time.Second)
+	l.right(l.T, time.Minute)
 	l.only(l.T, began, programmed)
 	l.killOperator()
 	eventually(l.T, time.Minute, "the old CA is forgotten", func() string {
@@ -81,7 +81,7 @@ func (r *rotation) ends(l *life) {
 		}
 		return ""
 	})
-	l.right(l.T, 10*time.Second)
+	l.right(l.T, time.Minute)
 	l.flawless(began)
 }
 

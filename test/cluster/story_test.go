@@ -36,13 +36,13 @@ func newTeam(t *testing.T, replicas int) (team *space, authority *pki.Identity, 
 	team.endpoints(replicas)
 	team.expect(90*time.Second, "Programmed", metav1.ConditionTrue, "Programmed")
 	address = team.address()
-	team.answers(10*time.Second, address, 200)
+	team.answers(time.Minute, address, 200)
 	return team, authority, address
 }
 
 func TestATeamIsServedUnderTheShippedRoles(t *testing.T) {
 	team, _, address := newTeam(t, 2)
-	team.expect(5*time.Second, "SecurityDegraded", metav1.ConditionFalse, "Strict")
+	team.expect(time.Minute, "SecurityDegraded", metav1.ConditionFalse, "Strict")
 	if got := team.status(address); got != 200 {
 		t.Errorf("a client gets %d", got)
 	}

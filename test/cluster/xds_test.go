@@ -178,7 +178,7 @@ func (s *space) pod(name string) *corev1.Pod {
 func (s *space) podWith(labels map[string]string) *corev1.Pod {
 	s.Helper()
 	var list corev1.PodList
-	eventually(s.T, 20*time.Second, "a pod is there", func() string {
+	eventually(s.T, time.Minute, "a pod is there", func() string {
 		if err := here.client.List(s.Context(), &list, client.InNamespace(s.name), client.MatchingLabels(labels)); err != nil {
 			return err.Error()
 		}
@@ -212,7 +212,7 @@ func theirOwn(one, other *space) {
 			t.Errorf("an Envoy of %s gets what is of %s: %v", c.own.name, c.claimed.name, answer)
 		}
 		// Nobody is disturbed by the claim: the other's Envoys still hold all.
-		c.claimed.expect(10*time.Second, "Programmed", metav1.ConditionTrue, "Programmed")
+		c.claimed.expect(time.Minute, "Programmed", metav1.ConditionTrue, "Programmed")
 	}
 }
 
