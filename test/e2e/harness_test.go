@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long anything may take that has no deadline of its own.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // world is a directory of manifests and the operator that runs on it.
 type world struct {

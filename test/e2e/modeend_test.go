@@ -63,7 +63,7 @@ func (w *world) spawn() *os.Process {
 }
 
 // lasting is how long a mode of these tests is in force.
-const lasting = 4 * time.Second
+const lasting = 8 * time.Second
 
 // skipUntil writes a policy that skips verification, and returns its end.
 func (f *fixtures) skipUntil(w *world) time.Time {
