@@ -32,8 +32,10 @@ type side struct {
 		enabled  *bool
 		interval time.Duration
 	}
-	// fleet is what it says about Envoys.
-	fleet model.Fleet
+	// fleet is what it says about Envoys, and stream how long a stream may last
+	// under it: -1 for Unlimited, 0 where it says nothing.
+	fleet  model.Fleet
+	stream time.Duration
 }
 
 // said is backendTLS with what absence means put in.
@@ -122,6 +124,12 @@ func sides() map[string][]side {
 		"minTLSVersion": {floor(`"1.2"`, 0), floor(`"1.3"`, tls.VersionTLS13), tooHigh},
 		"probe":         probeSides(),
 		"envoy":         envoySides(),
+		"maxStreamDuration": {
+			{spec: "{envoy: {maxStreamDuration: 10m}}", stream: 10 * time.Minute},
+			{spec: "{envoy: {maxStreamDuration: 24h}}", stream: 24 * time.Hour},
+			{spec: "{envoy: {maxStreamDuration: Unlimited}}", stream: -1},
+			{spec: "{envoy: {maxStreamDuration: 1d}}", broken: true},
+		},
 	}
 }
 
@@ -277,7 +285,7 @@ func TestEveryPairOfClassAndGateway(t *testing.T) {
 func judgePair(t *testing.T, w *world, class, gateway side, field string) {
 	t.Helper()
 	asked := questions()
-	if field == "probe" || field == "envoy" {
+	if field == "probe" || field == "envoy" || field == "maxStreamDuration" {
 		asked = asked[:1]
 	}
 	for _, q := range asked {
@@ -314,6 +322,9 @@ func judgePair(t *testing.T, w *world, class, gateway side, field string) {
 	if want := wantInterval(class, gateway); built.ProbeInterval != want {
 		t.Errorf("checked every %s, want %s", built.ProbeInterval, want)
 	}
+	if want := wantStream(class.stream, gateway.stream); w.build().parametersOf(webKey).sessionLimit != want {
+		t.Errorf("streams may last %s, want %s", w.build().parametersOf(webKey).sessionLimit, want)
+	}
 	if !unusable {
 		judgeFleet(t, class.fleet, gateway.fleet, built.Fleet)
 	}
@@ -344,6 +355,20 @@ func wantInterval(class, gateway side) time.Duration {
 		return model.DefaultProbeInterval
 	default:
 		return interval
+	}
+}
+
+// wantStream: the smaller one, and Unlimited where nobody sets a bound.
+func wantStream(class, gateway time.Duration) time.Duration {
+	switch {
+	case class > 0 && gateway > 0:
+		return min(class, gateway)
+	case class > 0 || gateway > 0:
+		return max(class, gateway)
+	case class < 0 || gateway < 0:
+		return model.NoSessionLimit
+	default:
+		return 0
 	}
 }
 
