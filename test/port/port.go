@@ -22,7 +22,7 @@ func Free(tb testing.TB) uint16 {
 	tb.Helper()
 	for range attempts {
 		// So that tests of several processes seldom try the same ones.
-		number := lowest + rand.N(highest-lowest) //nolint:gosec // it is no secret
+		number := lowest + rand.N(highest-lowest)
 		if claim(tb, number) {
 			return uint16(number)
 		}
