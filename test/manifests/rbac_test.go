@@ -245,3 +245,25 @@ func TestTheOperatorsRightsAreComparedWithAnAuditLog(t *testing.T) {
 		t.Errorf("a log without the operator says %v", faults)
 	}
 }
+
+// TestTheProbeComponentGivesTheOperatorOneRight and nobody else any.
+func TestTheProbeComponentGivesTheOperatorOneRight(t *testing.T) {
+	roles := rolesIn(t, render(t, base+"/components/probe"))
+	grants, err := roles.Of(manifests.OperatorNamespace, manifests.OperatorServiceAccount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []rights.Grant{{Role: "ClusterRole backendtls-probe", Verb: "get", Resource: "pods"}}; !slices.Equal(grants, want) {
+		t.Errorf("the operator gets %v, want %v", grants, want)
+	}
+	for _, binding := range roles.ClusterRoleBindings {
+		if len(binding.Subjects) != 1 {
+			t.Errorf("%s is for %v", binding.Name, binding.Subjects)
+		}
+	}
+	for _, grant := range operatorGrants(t) {
+		if grant.Resource == "pods" && grant.Verb == "get" {
+			t.Error("the operator may get Pods without the component")
+		}
+	}
+}
