@@ -39,6 +39,26 @@ func TestErrorsAreOneLineAndSayTheNextStep(t *testing.T) {
 			[]string{"run", "--xds-ca-trust-after", "5s"},
 			[]string{"--xds-ca-trust-after 5s", "30s"},
 		},
+		{
+			"live checks without a rate",
+			[]string{"run", "--probe-rate", "0"},
+			[]string{"--probe-rate 0", "0.1 to 1000"},
+		},
+		{
+			"live checks at a rate that is no number",
+			[]string{"run", "--probe-rate", "NaN"},
+			[]string{"--probe-rate NaN"},
+		},
+		{
+			"live checks of more endpoints at a time than memory is for",
+			[]string{"run", "--probe-concurrency", "5000"},
+			[]string{"--probe-concurrency 5000", "1 to 256"},
+		},
+		{
+			"live checks that wait for an hour",
+			[]string{"run", "--probe-timeout", "1h"},
+			[]string{"--probe-timeout 1h0m0s", "1m0s"},
+		},
 		{"an unknown command", []string{"serve"}, []string{`"serve"`, "--help"}},
 		{"a misspelt command", []string{"standalon"}, []string{`"standalon"`, "did you mean standalone"}},
 		{
