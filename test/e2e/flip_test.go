@@ -24,6 +24,8 @@ const (
 	// a busy machine may notice it.
 	flipBound = 3 * time.Second
 	flipSlack = 5 * time.Second
+	// ackPatience is how long operator/xds waits where a trust ends.
+	ackPatience = 300 * time.Millisecond
 )
 
 // stance is a state of the policy, and which hosts' certificates it accepts.
@@ -58,12 +60,19 @@ type generation struct {
 	written, programmed time.Time
 }
 
+// late says whether Envoy may have taken so long to acknowledge a cluster that its
+// routes were moved without waiting any more: a trust that ends is not prolonged
+// because a machine is slow, and a cluster that is not warm answers 500.
+func (g generation) late() bool { return g.programmed.Sub(g.written) > ackPatience }
+
 // flipping is the world of the flip test.
 type flipping struct {
 	*world
 	f       *fixtures
 	history []generation
 	streams []*longStream
+	// excused are answers of 500 while Envoy was slow.
+	excused int
 }
 
 // TestTheTrustThatIsProgrammedIsTheOneThatAnswers moves a policy between skip,
@@ -146,6 +155,8 @@ func (h *flipping) judge(host string, answers []answer, claims []claim) {
 		switch {
 		case a.status == http.StatusOK && !slices.ContainsFunc(inForce, accepted):
 			faults[fmt.Sprintf("answered although %v refuse it", names)]++
+		case a.status == http.StatusInternalServerError && slices.ContainsFunc(inForce[1:], generation.late):
+			h.excused++
 		case a.status != http.StatusOK && !slices.ContainsFunc(inForce, func(g generation) bool { return !accepted(g) }):
 			faults[fmt.Sprintf("got %d although %v accept it", a.status, names)]++
 		}
@@ -177,6 +188,13 @@ func (h *flipping) inForce(a answer, claims []claim) []generation {
 // report says what was seen, and fails if that was too little to prove anything.
 func (h *flipping) report(hosts map[string]*traffic) {
 	h.t.Helper()
+	late := 0
+	for _, g := range h.history {
+		if g.late() {
+			late++
+		}
+	}
+	h.t.Logf("%d of %d moves took longer than %s; %d answers of 500 are excused by that", late, flips, ackPatience, h.excused)
 	for host, tr := range hosts {
 		all := tr.since(time.Time{})
 		ok, kept := 0, 0
