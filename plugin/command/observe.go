@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -35,6 +36,26 @@ func (e *InterruptedError) Unwrap() error { return e.Err }
 func (o *Options) Observe(ctx context.Context, f *ProbeFlags, ports []collect.Port) (tunnel.Observations, error) {
 	observed, _, err := o.observe(ctx, f, ports)
 	return observed, err
+}
+
+// answers are those of the ports' endpoints, or of the addresses that were given
+// in their place. An interruption is no error: what was answered until then is
+// shown before it is returned.
+func (o *Options) answers(ctx context.Context, f *ProbeFlags, ports []collect.Port, named bool) (
+	asked []collect.Port, observed tunnel.Observations, interrupted *InterruptedError, err error,
+) {
+	if asked, err = o.Redirect(ctx, f, ports); err != nil {
+		return nil, nil, nil, err
+	}
+	if named {
+		observed, err = o.observeNamed(ctx, f, asked)
+	} else {
+		observed, err = o.Observe(ctx, f, asked)
+	}
+	if interrupted, is := errors.AsType[*InterruptedError](err); is {
+		return asked, observed, interrupted, nil
+	}
+	return asked, observed, nil, err
 }
 
 // observeNamed is Observe of what somebody named: what seems to be wrong with an

@@ -82,24 +82,15 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if len(ports) == 0 && missing != nil {
 		return missing
 	}
-	ports, err = o.Redirect(ctx, &o.probe, ports)
+	ports, observed, interrupted, err := o.answers(ctx, &o.probe, ports, len(args) > 0)
 	if err != nil {
 		return err
 	}
-	ask := o.Observe
-	if len(args) > 0 {
-		ask = o.observeNamed
-	}
-	observed, err := ask(ctx, &o.probe, ports)
-	interrupted, is := errors.AsType[*InterruptedError](err)
-	if err != nil && !is {
-		return err
-	}
 	items := o.Assessor(world, &o.probe, observed).Verifications(ports, o.ignoreMode)
-	if err := o.print(world, items, len(args) > 0, is); err != nil {
+	if err := o.print(world, items, len(args) > 0, interrupted != nil); err != nil {
 		return err
 	}
-	if is {
+	if interrupted != nil {
 		return interrupted
 	}
 	answer := assess.AnswerOf(items)
