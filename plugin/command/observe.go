@@ -52,8 +52,8 @@ func (o *Options) answers(ctx context.Context, f *ProbeFlags, ports []collect.Po
 	} else {
 		observed, err = o.Observe(ctx, f, asked)
 	}
-	if interrupted, is := errors.AsType[*InterruptedError](err); is {
-		return asked, observed, interrupted, nil
+	if ended, is := errors.AsType[*InterruptedError](err); is {
+		return asked, observed, ended, nil
 	}
 	return asked, observed, nil, err
 }
