@@ -27,10 +27,17 @@ var references = map[string]struct {
 
 func TestOfSeveralReferencesTheValidOnesAreUsedAndTheOthersNamed(t *testing.T) {
 	for _, names := range [][]string{
-		{"config map"}, {"secret", "bundle"}, {"config map", "secret", "bundle"},
-		{"absent", "config map"}, {"config map", "other kind"}, {"bundle", "absent bundle", "absent"},
+		{"config map"},
+		{"secret", "bundle"},
+		{"config map", "secret", "bundle"},
+		{"absent", "config map"},
+		{"config map", "other kind"},
+		{"bundle", "absent bundle", "absent"},
 		{"other group", "absent bundle", "secret", "other kind"},
-		{"absent"}, {"other kind"}, {"absent", "other group"}, {"absent bundle", "other kind", "absent"},
+		{"absent"},
+		{"other kind"},
+		{"absent", "other group"},
+		{"absent bundle", "other kind", "absent"},
 	} {
 		t.Run(strings.ReplaceAll(strings.Join(names, "+"), " ", "_"), func(t *testing.T) {
 			w := newWorld(t).trustBundle("CA_AND_OTHER")
@@ -86,7 +93,8 @@ func TestNamesOfBothTypesAreAskedForByTheirTypeAlone(t *testing.T) {
   - {type: Hostname, hostname: "*.example.com"}
   - {type: Hostname, hostname: other.example.com}`)
 	want := []model.Name{
-		{Kind: model.DNS, Value: "*.example.com"}, {Kind: model.DNS, Value: "other.example.com"},
+		{Kind: model.DNS, Value: "*.example.com"},
+		{Kind: model.DNS, Value: "other.example.com"},
 		{Kind: model.URI, Value: "spiffe://example.com/api"},
 	}
 	trust := w.build().at("https").Trust
