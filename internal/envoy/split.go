@@ -15,7 +15,37 @@ import (
 // served, which is a 500. A share that cannot goes to MissingCluster, which is
 // a 500 for that share.
 func (t *translation) split(rule *model.Rule) (*routev3.RouteAction, error) {
-	var shares []*routev3.WeightedCluster_ClusterWeight
+	clusters, err := t.shares(rule)
+	if err != nil || clusters == nil {
+		return nil, err
+	}
+	action := newRouteAction()
+	if len(clusters) == 1 {
+		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: clusters[0].cluster}
+		return action, nil
+	}
+	shares := make([]*routev3.WeightedCluster_ClusterWeight, len(clusters))
+	for i, share := range clusters {
+		shares[i] = &routev3.WeightedCluster_ClusterWeight{
+			Name: share.cluster, Weight: wrapperspb.UInt32(share.weight),
+		}
+	}
+	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{
+		WeightedClusters: &routev3.WeightedCluster{Clusters: shares},
+	}
+	return action, nil
+}
+
+// clusterShare is how much of a rule's traffic a cluster gets.
+type clusterShare struct {
+	cluster string
+	weight  uint32
+}
+
+// shares are the clusters of a rule by weight, MissingCluster for a share that
+// cannot be served; nil where none can.
+func (t *translation) shares(rule *model.Rule) ([]clusterShare, error) {
+	var shares []clusterShare
 	var total uint64
 	valid := false
 	for _, share := range rule.Split {
@@ -25,26 +55,16 @@ func (t *translation) split(rule *model.Rule) (*routev3.RouteAction, error) {
 		total += uint64(share.Weight)
 		name := t.shareCluster(rule, share)
 		valid = valid || name != MissingCluster
-		shares = append(shares, &routev3.WeightedCluster_ClusterWeight{
-			Name:   name,
-			Weight: wrapperspb.UInt32(share.Weight),
-		})
+		shares = append(shares, clusterShare{cluster: name, weight: share.Weight})
 	}
-	if !valid {
-		return nil, nil //nolint:nilnil // no action is the answer: documented above
-	}
-	if total > math.MaxUint32 {
+	switch {
+	case !valid:
+		return nil, nil
+	case total > math.MaxUint32:
 		return nil, fmt.Errorf("the weights add up to %d, Envoy takes at most %d", total, uint32(math.MaxUint32))
+	default:
+		return shares, nil
 	}
-	action := newRouteAction()
-	if len(shares) == 1 {
-		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: shares[0].GetName()}
-		return action, nil
-	}
-	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{
-		WeightedClusters: &routev3.WeightedCluster{Clusters: shares},
-	}
-	return action, nil
 }
 
 // shareCluster is the cluster of a share; MissingCluster where the model gives

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -91,14 +90,15 @@ func (t *translation) closing(l model.Listener, hostname, name string) (chain *l
 	return chain
 }
 
-// streamChain is nil where no share of the rule can be served.
+// streamChain is nil where no share of the rule can be served. A share that
+// cannot goes to MissingCluster, which closes that share of the connections.
 func (t *translation) streamChain(
 	l model.Listener, server model.Server, hostname, name string, rule *model.Rule,
 ) (*listenerv3.FilterChain, error) {
 	if rule == nil {
 		return nil, nil //nolint:nilnil // no chain is the answer: documented above
 	}
-	shares, err := t.streamShares(rule)
+	shares, err := t.shares(rule)
 	if err != nil || shares == nil {
 		return nil, err
 	}
@@ -140,9 +140,7 @@ func (t *translation) proxyChain(
 
 // newProxy forwards connections by weight; without shares it closes them, because
 // MissingCluster does not exist.
-func (t *translation) newProxy(
-	l model.Listener, shares []*tcpv3.TcpProxy_WeightedCluster_ClusterWeight,
-) *tcpv3.TcpProxy {
+func (t *translation) newProxy(l model.Listener, shares []clusterShare) *tcpv3.TcpProxy {
 	proxy := &tcpv3.TcpProxy{
 		StatPrefix:       statPrefix(l),
 		IdleTimeout:      durationpb.New(downstreamIdle),
@@ -157,10 +155,14 @@ func (t *translation) newProxy(
 	switch len(shares) {
 	case 0:
 	case 1:
-		proxy.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: shares[0].GetName()}
+		proxy.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: shares[0].cluster}
 	default:
+		weighted := make([]*tcpv3.TcpProxy_WeightedCluster_ClusterWeight, len(shares))
+		for i, share := range shares {
+			weighted[i] = &tcpv3.TcpProxy_WeightedCluster_ClusterWeight{Name: share.cluster, Weight: share.weight}
+		}
 		proxy.ClusterSpecifier = &tcpv3.TcpProxy_WeightedClusters{
-			WeightedClusters: &tcpv3.TcpProxy_WeightedCluster{Clusters: shares},
+			WeightedClusters: &tcpv3.TcpProxy_WeightedCluster{Clusters: weighted},
 		}
 	}
 	return proxy
@@ -169,9 +171,9 @@ func (t *translation) newProxy(
 // sessionLimit ends sessions with a trust, because Envoy judges a backend's
 // certificate when it connects and never again: the shortest that any backend
 // asks for, 0 for none.
-func (t *translation) sessionLimit(shares []*tcpv3.TcpProxy_WeightedCluster_ClusterWeight) (shortest time.Duration) {
+func (t *translation) sessionLimit(shares []clusterShare) (shortest time.Duration) {
 	for _, share := range shares {
-		held := t.out.Clusters[share.GetName()].Held
+		held := t.out.Clusters[share.cluster].Held
 		if held.Policy.IsZero() {
 			continue
 		}
@@ -180,30 +182,4 @@ func (t *translation) sessionLimit(shares []*tcpv3.TcpProxy_WeightedCluster_Clus
 		}
 	}
 	return shortest
-}
-
-// streamShares are the clusters of a rule by weight, MissingCluster for a share
-// that cannot be served, which closes that share of the connections; nil where
-// none can.
-func (t *translation) streamShares(rule *model.Rule) ([]*tcpv3.TcpProxy_WeightedCluster_ClusterWeight, error) {
-	var shares []*tcpv3.TcpProxy_WeightedCluster_ClusterWeight
-	var total uint64
-	valid := false
-	for _, share := range rule.Split {
-		if share.Weight == 0 {
-			continue
-		}
-		total += uint64(share.Weight)
-		name := t.shareCluster(rule, share)
-		valid = valid || name != MissingCluster
-		shares = append(shares, &tcpv3.TcpProxy_WeightedCluster_ClusterWeight{Name: name, Weight: share.Weight})
-	}
-	switch {
-	case !valid:
-		return nil, nil
-	case total > math.MaxUint32:
-		return nil, fmt.Errorf("the weights add up to %d, Envoy takes at most %d", total, uint32(math.MaxUint32))
-	default:
-		return shares, nil
-	}
 }

@@ -67,7 +67,7 @@ func Changes(key gwapi.Key, was, now Report) []Change {
 		if ancestor.ControllerName != gwapi.ControllerName {
 			continue
 		}
-		before := ancestorConditions(was.Ancestors, &ancestor.AncestorRef, key.Namespace)
+		before := AncestorConditions(was.Ancestors, &ancestor.AncestorRef, key.Namespace)
 		for _, kind := range changing {
 			current := meta.FindStatusCondition(ancestor.Conditions, kind.condition)
 			if current == nil {
@@ -108,7 +108,7 @@ func ended(key gwapi.Key, was, now Report) (changes []Change) {
 	for i := range was.Ancestors {
 		ancestor := &was.Ancestors[i]
 		if ancestor.ControllerName != gwapi.ControllerName ||
-			ancestorConditions(now.Ancestors, &ancestor.AncestorRef, key.Namespace) != nil {
+			AncestorConditions(now.Ancestors, &ancestor.AncestorRef, key.Namespace) != nil {
 			continue
 		}
 		last := meta.FindStatusCondition(ancestor.Conditions, PolicySecurityDegraded)
@@ -124,8 +124,9 @@ func ended(key gwapi.Key, was, now Report) (changes []Change) {
 	return changes
 }
 
-// ancestorConditions are the conditions of our entry for that ancestor.
-func ancestorConditions(
+// AncestorConditions are the conditions of our entry for that ancestor; nil
+// without one. References without a namespace mean the given one.
+func AncestorConditions(
 	ancestors []gatewayv1.PolicyAncestorStatus, ref *gatewayv1.ParentReference, namespace string,
 ) []metav1.Condition {
 	for i := range ancestors {

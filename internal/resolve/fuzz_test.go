@@ -2,9 +2,7 @@ package resolve_test
 
 import (
 	"encoding/json"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +13,7 @@ import (
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/snapshot"
+	"github.com/backendtls/backendtls/test/document"
 )
 
 // FuzzBuild edits the objects of a case as its input says: a value is replaced
@@ -25,8 +24,8 @@ func FuzzBuild(f *testing.F) {
 	documents := fuzzDocuments(f)
 	var words []any
 	for _, list := range documents {
-		for _, document := range list {
-			collectWords(document, &words)
+		for _, object := range list {
+			words = document.Words(words, object)
 		}
 	}
 	words = append(words, "", "*", "*.com", "/", "(", "127.0.0.1", nil, -1.0, 0.0, 1.0, 65536.0, true, []any{}, map[string]any{})
@@ -37,14 +36,13 @@ func FuzzBuild(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, edits []byte) {
 		snap := &snapshot.Snapshot{Now: buildTime, Site: snapshot.Site{Standalone: which < 128}}
 		edited := make([]any, 0, len(documents[int(which)%len(documents)]))
-		for _, document := range documents[int(which)%len(documents)] {
-			edited = append(edited, clone(document))
+		for _, object := range documents[int(which)%len(documents)] {
+			edited = append(edited, document.Clone(object))
 		}
 		for len(edits) >= 4 && len(edited) > 0 {
 			at := int(edits[0]) % len(edited)
-			steps := int(edits[1])
 			word := words[(int(edits[2])<<8|int(edits[3]))%len(words)]
-			edited[at] = edit(edited[at], &steps, word, edits[1]%7)
+			edited[at] = document.Edit(edited[at], int(edits[1]), word, edits[1]%7)
 			edits = edits[4:]
 		}
 		for _, document := range edited {
@@ -73,72 +71,6 @@ func fuzzDocuments(f *testing.F) (cases [][]any) {
 		cases = append(cases, documents[1:])
 	}
 	return cases
-}
-
-func collectWords(value any, words *[]any) {
-	switch v := value.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			collectWords(v[key], words)
-		}
-	case []any:
-		for _, item := range v {
-			collectWords(item, words)
-		}
-	default:
-		*words = append(*words, v)
-	}
-}
-
-func clone(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		copied := make(map[string]any, len(v))
-		for key, item := range v {
-			copied[key] = clone(item)
-		}
-		return copied
-	case []any:
-		copied := make([]any, len(v))
-		for i, item := range v {
-			copied[i] = clone(item)
-		}
-		return copied
-	default:
-		return v
-	}
-}
-
-// edit changes the value that is so many steps into the document.
-func edit(value any, steps *int, word any, how byte) any {
-	*steps--
-	if *steps < 0 {
-		return word
-	}
-	switch v := value.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if *steps == 0 && how == 1 {
-				*steps--
-				delete(v, key)
-				return v
-			}
-			if v[key] = edit(v[key], steps, word, how); *steps < 0 {
-				return v
-			}
-		}
-	case []any:
-		for i := range v {
-			if *steps == 0 && how == 2 {
-				*steps--
-				return append(v, clone(v[i]))
-			}
-			if v[i] = edit(v[i], steps, word, how); *steps < 0 {
-				return v
-			}
-		}
-	}
-	return value
 }
 
 // addLeniently adds the object in a document, if there is one.

@@ -52,7 +52,8 @@ func realEnvoy(t *testing.T) process.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return process.Config{Envoy: binary.Path, Backoff: 20 * time.Millisecond}
+	// Whatever has begun ends well within the grace.
+	return process.Config{Envoy: binary.Path, Backoff: 20 * time.Millisecond, Grace: 6 * delay}
 }
 
 // plane is a control plane that gives every Envoy one listener, which answers

@@ -72,21 +72,8 @@ func newlyDegraded(key gwapi.Key, live, merged report.Report) bool {
 		if now == nil || now.Status != metav1.ConditionTrue {
 			return false
 		}
-		was := meta.FindStatusCondition(entryOf(live.Ancestors, &ancestor.AncestorRef, key.Namespace),
+		was := meta.FindStatusCondition(report.AncestorConditions(live.Ancestors, &ancestor.AncestorRef, key.Namespace),
 			report.PolicySecurityDegraded)
 		return was == nil || was.Status != now.Status || was.Reason != now.Reason
 	})
-}
-
-// entryOf are the conditions of our entry for that ancestor.
-func entryOf(
-	ancestors []gatewayv1.PolicyAncestorStatus, ref *gatewayv1.ParentReference, namespace string,
-) []metav1.Condition {
-	for i := range ancestors {
-		if ancestors[i].ControllerName == gwapi.ControllerName &&
-			gwapi.SameParentRef(&ancestors[i].AncestorRef, ref, namespace) {
-			return ancestors[i].Conditions
-		}
-	}
-	return nil
 }

@@ -2,7 +2,6 @@ package golden_test
 
 import (
 	"encoding/json"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/resolve"
 	"github.com/backendtls/backendtls/internal/snapshot"
+	"github.com/backendtls/backendtls/test/document"
 )
 
 // FuzzSnapshot goes from objects to Envoy's configuration. Its input chooses a
@@ -32,8 +32,8 @@ func FuzzSnapshot(f *testing.F) {
 	cases := fuzzCases(f)
 	var words []any
 	for _, documents := range cases {
-		for _, document := range documents {
-			words = wordsOf(document, words)
+		for _, object := range documents {
+			words = document.Words(words, object)
 		}
 	}
 	words = append(words, "", "*", "*.com", "(", "127.0.0.1", "\x00", "\xff", nil, -1.0, 0.0, 65536.0, true, []any{}, map[string]any{})
@@ -106,91 +106,23 @@ func fuzzCases(f *testing.F) (cases [][]any) {
 	return cases
 }
 
-func wordsOf(value any, words []any) []any {
-	switch v := value.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			words = append(wordsOf(v[key], words), key)
-		}
-	case []any:
-		for _, item := range v {
-			words = wordsOf(item, words)
-		}
-	default:
-		words = append(words, v)
-	}
-	return words
-}
-
 // edited is the case with edits of five bytes each.
 func edited(c *choices, cases [][]any, words []any, documents []any) []any {
 	made := make([]any, len(documents))
 	for i := range documents {
-		made[i] = copied(documents[i])
+		made[i] = document.Clone(documents[i])
 	}
 	for len(c.rest) >= 5 && len(made) > 0 {
 		how, at, steps, high, low := c.next(), int(c.next()), int(c.next()), int(c.next()), int(c.next())
 		if how%8 == 7 {
 			from := cases[high%len(cases)]
-			made = append(made, copied(from[low%len(from)]))
+			made = append(made, document.Clone(from[low%len(from)]))
 			continue
 		}
 		at %= len(made)
-		made[at] = changed(made[at], &steps, words[(high<<8|low)%len(words)], how%8)
+		made[at] = document.Edit(made[at], steps, words[(high<<8|low)%len(words)], how%8)
 	}
 	return made
-}
-
-func copied(value any) any {
-	switch v := value.(type) {
-	case map[string]any:
-		made := make(map[string]any, len(v))
-		for key, item := range v {
-			made[key] = copied(item)
-		}
-		return made
-	case []any:
-		made := make([]any, len(v))
-		for i := range v {
-			made[i] = copied(v[i])
-		}
-		return made
-	default:
-		return v
-	}
-}
-
-// changed changes the value so many steps into the document: 1 removes it, 2
-// doubles it, anything else puts a word in its place.
-func changed(value any, steps *int, word any, how byte) any {
-	*steps--
-	if *steps < 0 {
-		return word
-	}
-	switch v := value.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if *steps == 0 && how == 1 {
-				*steps--
-				delete(v, key)
-				return v
-			}
-			if v[key] = changed(v[key], steps, word, how); *steps < 0 {
-				return v
-			}
-		}
-	case []any:
-		for i := range v {
-			if *steps == 0 && how == 2 {
-				*steps--
-				return append(v, copied(v[i]))
-			}
-			if v[i] = changed(v[i], steps, word, how); *steps < 0 {
-				return v
-			}
-		}
-	}
-	return value
 }
 
 // The bits of the flags.
