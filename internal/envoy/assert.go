@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -36,7 +35,7 @@ import (
 //	A11  the client certificate is the one that the trust says, or none
 //	A12  requests end at the limit of the backend
 //
-// (A8, that every secret named is delivered, concerns listeners: secret.go.)
+// (A8, that every secret named is delivered, concerns listeners: assertdownstream.go.)
 func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *bundles) error {
 	if c.GetName() != name || c.GetEdsClusterConfig().GetServiceName() != c.GetName() {
 		return errors.New("A0: cluster and assignment must both be named after the backend, which names its trust")
@@ -59,7 +58,8 @@ func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *b
 		return err
 	}
 	for _, rule := range []func() error{
-		func() error { return assertNothingAutomatic(c, context, sessionLimit(b)) },
+		func() error { return assertNothingAutomatic(c, context) },
+		func() error { return assertLimit(c, b) },
 		func() error { return assertSNI(context.GetSni()) },
 		func() error { return assertProtocols(context.GetCommonTlsContext(), b) },
 		func() error { return assertIdentity(context.GetCommonTlsContext(), b.Trust) },
@@ -117,12 +117,29 @@ func assertTrust(t *model.Trust) error {
 	}
 }
 
-// assertNothingAutomatic refuses options that take names from requests (A4),
-// limits that are not the backend's (A12), and every field that could weaken or
-// reveal a connection (A5).
-func assertNothingAutomatic(
-	c *clusterv3.Cluster, context *tlsv3.UpstreamTlsContext, limit time.Duration,
-) error {
+// assertLimit (A12): requests end when the backend says. Where bytes are passed on
+// there is no request to end, and the listener has the limit.
+func assertLimit(c *clusterv3.Cluster, b *model.Backend) error {
+	packed := c.GetTypedExtensionProtocolOptions()
+	if b.Protocol == model.TCP {
+		if len(packed) > 0 {
+			return errors.New("A12: a stream of bytes has options of HTTP")
+		}
+		return nil
+	}
+	options := &httpv3.HttpProtocolOptions{}
+	if len(packed) != 1 || packed[httpOptions].UnmarshalTo(options) != nil {
+		return errors.New("A12: requests have no options of HTTP, so they never end")
+	}
+	if options.GetCommonHttpProtocolOptions().GetMaxStreamDuration().AsDuration() != sessionLimit(b) {
+		return errors.New("A12: requests end at another limit than the backend's")
+	}
+	return nil
+}
+
+// assertNothingAutomatic refuses options that take names from requests (A4), and
+// every field that could weaken or reveal a connection (A5).
+func assertNothingAutomatic(c *clusterv3.Cluster, context *tlsv3.UpstreamTlsContext) error {
 	if context.GetAutoHostSni() || context.GetAutoSniSanValidation() {
 		return errors.New("A4: the server name or the name to verify is automatic")
 	}
@@ -136,9 +153,6 @@ func assertNothingAutomatic(
 		}
 		if options.GetExplicitHttpConfig() == nil {
 			return errors.New("A4: the protocol is not explicit")
-		}
-		if options.GetCommonHttpProtocolOptions().GetMaxStreamDuration().AsDuration() != limit {
-			return errors.New("A12: requests end at another limit than the backend's")
 		}
 	}
 	// Renegotiation, key logs, handshakers, SDS: whatever else there is, or will

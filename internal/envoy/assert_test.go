@@ -224,13 +224,14 @@ func TestAMessageThatChecksLessIsRefused(t *testing.T) {
 		"a name of another kind": {"A3", func(s *subject) {
 			s.validation().MatchTypedSubjectAltNames[0].SanType = tlsv3.SubjectAltNameMatcher_EMAIL
 		}},
-		"automatic SNI":           {"A4", func(s *subject) { s.context.AutoHostSni = true }},
-		"automatic SAN":           {"A4", func(s *subject) { s.context.AutoSniSanValidation = true }},
-		"renegotiation":           {"A5", func(s *subject) { s.context.AllowRenegotiation = true }},
-		"a key log":               {"A5", func(s *subject) { s.common().KeyLog = &tlsv3.TlsKeyLog{Path: "/k"} }},
-		"SNI from the request":    {"A4", func(s *subject) { s.options()[httpOptions] = fromRequest(t) }},
-		"requests without an end": {"A12", func(s *subject) { s.options()[httpOptions] = endless(t) }},
-		"options of another type": {"A4", func(s *subject) { s.options()["x"] = &anypb.Any{} }},
+		"automatic SNI":            {"A4", func(s *subject) { s.context.AutoHostSni = true }},
+		"automatic SAN":            {"A4", func(s *subject) { s.context.AutoSniSanValidation = true }},
+		"renegotiation":            {"A5", func(s *subject) { s.context.AllowRenegotiation = true }},
+		"a key log":                {"A5", func(s *subject) { s.common().KeyLog = &tlsv3.TlsKeyLog{Path: "/k"} }},
+		"SNI from the request":     {"A4", func(s *subject) { s.options()[httpOptions] = fromRequest(t) }},
+		"requests without an end":  {"A12", func(s *subject) { s.options()[httpOptions] = endless(t) }},
+		"requests without options": {"A12", func(s *subject) { delete(s.options(), httpOptions) }},
+		"options of another type":  {"A4", func(s *subject) { s.options()["x"] = &anypb.Any{} }},
 		"the CA of the host": {"A5", func(s *subject) {
 			s.validation().SystemRootCerts = &tlsv3.CertificateValidationContext_SystemRootCerts{}
 		}},

@@ -373,6 +373,9 @@ func failuresCase(f fixture) model.Gateway {
 			}),
 			edit(func(r *model.Rule) { r.Index, r.Redirect = 6, &model.Redirect{StatusCode: 200} }),
 			edit(func(r *model.Rule) { r.Index, r.RequestHeaders.Remove = 7, []string{":method"} }),
+			edit(func(r *model.Rule) {
+				r.Index, r.RequestHeaders.Add = 8, []model.Header{{Name: "X-Envoy-Retry-On", Value: "5xx"}}
+			}),
 			to(share(good, 1)),
 		),
 	)

@@ -59,13 +59,17 @@ func headerOption(
 }
 
 // changeable refuses the headers that Envoy would refuse, together with every
-// other route of the port, and those that speak of the client's certificate.
+// other route of the port, those that it would obey, and those that speak of the
+// client's certificate.
 func changeable(name string) error {
 	if !token(name) {
 		return fmt.Errorf("%q is no name of a header", name)
 	}
 	if model.ClientHeader(name) {
 		return fmt.Errorf("the header %s is for what is known of the client's certificate", name)
+	}
+	if model.EnvoyHeader(name) {
+		return fmt.Errorf("the header %s tells Envoy what to do with a request", name)
 	}
 	if strings.EqualFold(name, "host") {
 		return fmt.Errorf("the header %s cannot be changed by a header modifier", name)

@@ -1,6 +1,10 @@
 package model
 
-import "github.com/backendtls/backendtls/internal/gwapi"
+import (
+	"strings"
+
+	"github.com/backendtls/backendtls/internal/gwapi"
+)
 
 // Rule is one match of one rule of a route, and what happens then: a
 // Redirect, else the Split. Neither means 500.
@@ -69,6 +73,15 @@ type HeaderModifier struct {
 
 // IsZero says whether nothing changes.
 func (h HeaderModifier) IsZero() bool { return len(h.Set)+len(h.Add)+len(h.Remove) == 0 }
+
+// EnvoyHeader says whether a header tells Envoy what to do with a request, such as
+// x-envoy-retry-on or x-envoy-upstream-stream-duration-ms: on the request that is
+// sent on, or on its copies, it outweighs the limits of the route and of the
+// cluster (source/common/router/router.cc). Clients' own are taken away.
+func EnvoyHeader(name string) bool {
+	const prefix = "x-envoy-"
+	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+}
 
 // Header is a header and its value.
 type Header struct{ Name, Value string }

@@ -115,6 +115,8 @@ func (r *filterReader) modifiable(field, name string) {
 	case slices.Contains(framingHeaders, name):
 		r.fault("%s: header %q decides where a request ends or belongs to one connection, and cannot be modified",
 			field, name)
+	case model.EnvoyHeader(name):
+		r.fault("%s: header %q tells Envoy what to do with a request, and cannot be modified", field, name)
 	case model.ClientHeader(name):
 		// In any spelling that a backend could take for the same header.
 		r.fault("%s: header %q is reserved for what the Gateway knows of the client's certificate", field, name)
