@@ -35,8 +35,8 @@ type Backend struct {
 	Written *Trust
 	// SessionLimit ends requests over a connection with a trust; see LimitSession.
 	SessionLimit time.Duration `json:",omitzero"`
-	// Checked is Written.Digest() where live checks are on, "" elsewhere. It is
-	// not part of the name.
+	// Checked is the digest of Written without its ALPN where live checks are on,
+	// "" elsewhere. It is not part of the name.
 	Checked string `json:",omitzero"`
 }
 

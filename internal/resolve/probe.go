@@ -43,7 +43,11 @@ func (g *gatewayNode) check(standalone bool) {
 	}
 	for i := range g.model.Backends {
 		if backend := &g.model.Backends[i]; backend.Written != nil {
-			backend.Checked = backend.Written.Digest()
+			// What is offered decides nothing about a certificate: a port behind routes
+			// of two protocols is checked, and counted, once.
+			asked := *backend.Written
+			asked.ALPN = nil
+			backend.Checked = asked.Digest()
 		}
 	}
 }

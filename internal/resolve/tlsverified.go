@@ -35,11 +35,13 @@ func (p *tlsPolicies) probedOf(s *tlsStanding, gateway *model.Gateway) (sum prob
 	sum = probedStanding{
 		counts: map[string]int{}, unasked: map[string]int{}, leaves: map[string][]string{}, known: true, complete: true,
 	}
+	seen := map[model.ProbeKey]bool{}
 	for _, i := range p.backendsOf(gateway)[s.policy] {
 		key, checked := gateway.Backends[i].ProbeKey()
-		if !checked {
-			continue
+		if !checked || seen[key] {
+			continue // Another protocol of the same port has the same endpoints.
 		}
+		seen[key] = true
 		ports++
 		found, known := p.b.snap.Observed.Probes[key]
 		sum.known = sum.known && known

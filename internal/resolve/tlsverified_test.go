@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -350,4 +351,43 @@ func drawProbes(r *rapid.T, gateway *model.Gateway) map[model.ProbeKey]model.Pro
 		probes[key] = counted(rapid.Bool().Draw(r, "complete"), nil, counts...)
 	}
 	return probes
+}
+
+// Envoy has a cluster for each protocol, and offers other things in each, but the
+// endpoints are the same.
+func TestAPortBehindRoutesOfTwoProtocolsIsCheckedOnce(t *testing.T) {
+	w, _ := probing(t, trustSpec("CA", model.Standard))
+	web, _ := w.snap.Gateways.Get(webKey.NamespacedName())
+	web = web.DeepCopy()
+	web.Spec.Listeners = []gatewayv1.Listener{{Name: "http", Port: 8080, Protocol: gatewayv1.HTTPProtocolType}}
+	w.snap.Gateways = w.snap.Gateways.With(web)
+	parents := gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{Name: "web"}}}
+	backend := gatewayv1.BackendRef{Name: "api", Port: new(gatewayv1.PortNumber(443))}
+	w.snap.HTTPRoutes = w.snap.HTTPRoutes.With(&gatewayv1.HTTPRoute{
+		Namespace: "default", Name: "pages",
+		Spec: gatewayv1.HTTPRouteSpec{
+			CommonRouteSpec: parents, Hostnames: []gatewayv1.Hostname{"www.example.com"},
+			Rules: []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: backend}}}},
+		},
+	})
+	w.snap.GRPCRoutes = w.snap.GRPCRoutes.With(&gatewayv1.GRPCRoute{
+		Namespace: "default", Name: "calls",
+		Spec: gatewayv1.GRPCRouteSpec{
+			CommonRouteSpec: parents, Hostnames: []gatewayv1.Hostname{"grpc.example.com"},
+			Rules: []gatewayv1.GRPCRouteRule{{BackendRefs: []gatewayv1.GRPCBackendRef{{BackendRef: backend}}}},
+		},
+	})
+	gateway := Build(w.snap).Gateways[webKey]
+	if len(gateway.Backends) != 2 {
+		t.Fatalf("%d backends, want one for each protocol", len(gateway.Backends))
+	}
+	w.found(&gateway, map[int32]model.Probed{443: counted(true, nil, verified(2))})
+	ancestors := Build(w.snap).Reports[policyKey].Ancestors
+	if len(ancestors) != 1 {
+		t.Fatalf("the policy has %d ancestors", len(ancestors))
+	}
+	condition := meta.FindStatusCondition(ancestors[0].Conditions, report.PolicyBackendsVerified)
+	if condition == nil || !strings.HasPrefix(condition.Message, "2 of 2 endpoints pass") {
+		t.Errorf("got %+v, want 2 of 2", condition)
+	}
 }

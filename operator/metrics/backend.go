@@ -44,8 +44,8 @@ func (b backend) labels() []string {
 	}
 }
 
-// checked is what was found, over all clusters of a backend: HTTP/1.1 and HTTP/2
-// to one port are two.
+// checked is what was found of a backend, which may have several clusters: HTTP/1.1
+// and HTTP/2 to one port are checked once.
 type checked struct {
 	results   map[string]int
 	unchecked int
