@@ -85,58 +85,57 @@ func (r *Recorder) Tell(policy metav1.Object, changes []report.Change) {
 	}
 }
 
-// Run writes until ctx ends, and then what is left in a moment.
+// Run writes until ctx ends, and then what is left, for a while: the changes were
+// written into statuses, and nobody else will tell of them.
 func (r *Recorder) Run(ctx context.Context) error {
+	ending, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(farewell, end) })()
 	for {
 		select {
 		case <-ctx.Done():
-			r.rest(ctx)
+			r.rest(ending)
 			return nil
 		case event := <-r.queue:
-			if r.limiter.Wait(ctx) != nil {
-				r.last(ctx, event)
-				continue
+			if r.limiter.Wait(ctx) != nil || !r.write(ctx, event) {
+				r.last(ending, event)
 			}
-			r.write(ctx, event)
 		}
 	}
 }
 
-// rest writes what waits, for a while: the changes were written into statuses,
-// and nobody else will tell of them.
-func (r *Recorder) rest(ctx context.Context) {
+// rest writes what waits; once ending is over, it counts what does.
+func (r *Recorder) rest(ending context.Context) {
 	for {
 		select {
 		case event := <-r.queue:
-			r.last(ctx, event)
+			r.last(ending, event)
 		default:
 			return
 		}
 	}
 }
 
-func (r *Recorder) last(ctx context.Context, event *eventsv1.Event) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancel()
-	if err := r.create(ctx, event); err != nil {
+func (r *Recorder) last(ending context.Context, event *eventsv1.Event) {
+	if err := r.create(ending, event); err != nil {
 		r.drop(event, err)
 	}
 }
 
-// write tries a few times.
-func (r *Recorder) write(ctx context.Context, event *eventsv1.Event) {
+// write tries a few times. It is false if ctx ended before the Event was written
+// or dropped.
+func (r *Recorder) write(ctx context.Context, event *eventsv1.Event) bool {
 	pause := retryLeast
 	for attempt := 1; ; attempt++ {
 		err := r.create(ctx, event)
 		switch {
 		case err == nil:
-			return
+			return true
 		case ctx.Err() != nil:
-			r.last(ctx, event)
-			return
+			return false
 		case attempt == attempts || final(err):
 			r.drop(event, err)
-			return
+			return true
 		}
 		select {
 		case <-ctx.Done():

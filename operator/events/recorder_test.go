@@ -244,3 +244,36 @@ func TestWhatWaitsIsWrittenBeforeTheEnd(t *testing.T) {
 		t.Errorf("%v, %d Events, want one", err, len(s.events()))
 	}
 }
+
+// mute is an API server that never answers.
+type mute struct{ server }
+
+func (m *mute) Events(string) eventsv1client.EventInterface { return m }
+
+func (m *mute) Create(
+	ctx context.Context, _ *eventsv1.Event, _ metav1.CreateOptions,
+) (*eventsv1.Event, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestAnEndIsNotHeldUpByWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := events.New(events.Config{Client: &mute{}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+		for range 100 {
+			r.Tell(policy("7"), []report.Change{skipped()})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, stop)
+		began := time.Now()
+		if err := r.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it ended after %s", took)
+		}
+		if _, dropped := counted(t, r); dropped != 100 {
+			t.Errorf("%v are counted as dropped, want all", dropped)
+		}
+	})
+}
