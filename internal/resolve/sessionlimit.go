@@ -9,23 +9,22 @@ import (
 
 // limitSessions takes in spec.envoy.maxStreamDuration of one GatewayParameters:
 // the smaller of class and Gateway counts. It returns what is wrong with the
-// value, which then sets no bound of its own.
+// value, which then counts as the default: it was meant as a bound.
 func (r *parameterResult) limitSessions(value string) (fault string) {
 	limit := model.NoSessionLimit
 	if value != unlimited {
 		var err error
 		limit, err = time.ParseDuration(value)
 		if err != nil || limit < time.Second {
-			return fmt.Sprintf("%q is neither a duration of at least 1s, such as 24h or 90m, nor %q", value, unlimited)
+			fault = fmt.Sprintf("%q is neither a duration of at least 1s, such as 24h or 90m, nor %q", value, unlimited)
+			limit = model.DefaultSessionLimit
 		}
 	}
 	switch {
-	case r.sessionLimit == 0:
-		r.sessionLimit = limit
-	case r.sessionLimit == model.NoSessionLimit:
+	case r.sessionLimit == 0, r.sessionLimit == model.NoSessionLimit:
 		r.sessionLimit = limit
 	case limit != model.NoSessionLimit:
 		r.sessionLimit = min(r.sessionLimit, limit)
 	}
-	return ""
+	return fault
 }
