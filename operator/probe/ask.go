@@ -53,10 +53,11 @@ func (p *Prober) ask(ctx context.Context, where place) outcome {
 }
 
 // owns says whether a Pod that runs has the address for itself. The address of a
-// node is no Pod's own, whatever Pods may use it.
+// node is no Pod's own, whatever Pods may use it; that of a Pod that is being
+// deleted may be another's before its object says so.
 func owns(pod *corev1.Pod, name types.NamespacedName, address netip.Addr) bool {
 	if pod.Namespace != name.Namespace || pod.Name != name.Name || pod.Spec.HostNetwork ||
-		pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return false
 	}
 	same := func(text string) bool {

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/backendtls/backendtls/internal/model"
@@ -79,6 +80,10 @@ func TestWhoMayBeDialled(t *testing.T) {
 		{
 			name: "a pod that failed", endpoint: endpoint(own, "", "api"),
 			edit: func(pod *corev1.Pod) { pod.Status.Phase = corev1.PodFailed }, want: unasked(model.ProbeNotOwned),
+		},
+		{
+			name: "a pod that is being deleted, whose address may be another's", endpoint: endpoint(own, "", "api"),
+			edit: func(pod *corev1.Pod) { pod.DeletionTimestamp = new(metav1.Now()) }, want: unasked(model.ProbeNotOwned),
 		},
 		{
 			name: "a pod without an address yet", endpoint: endpoint(own, "", "api"),
