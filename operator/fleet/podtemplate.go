@@ -23,7 +23,7 @@ func (r *rendering) customize(ours corev1.PodTemplateSpec) (corev1.PodTemplateSp
 	if err != nil {
 		return ours, err
 	}
-	merged, err := strategicpatch.StrategicMergePatch(original, r.gateway.Fleet.PodTemplate, corev1.PodTemplateSpec{})
+	merged, err := mergePatch(original, r.gateway.Fleet.PodTemplate)
 	if err != nil {
 		return ours, fmt.Errorf("spec.envoy.podTemplate: %w", err)
 	}
@@ -35,6 +35,18 @@ func (r *rendering) customize(ours corev1.PodTemplateSpec) (corev1.PodTemplateSp
 		return ours, fmt.Errorf("spec.envoy.podTemplate: %w", err)
 	}
 	return reassert(template, ours), nil
+}
+
+// mergePatch merges strategically. apimachinery panics at some directives that are
+// no lists of strings, such as "$retainKeys": [{}], which an API server takes in a
+// field without a schema.
+func mergePatch(original, patch []byte) (merged []byte, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("it cannot be merged: %v", fault)
+		}
+	}()
+	return strategicpatch.StrategicMergePatch(original, patch, corev1.PodTemplateSpec{})
 }
 
 // reassert gives a merged template what it must have.
