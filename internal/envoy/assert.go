@@ -58,8 +58,8 @@ func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *b
 		return err
 	}
 	for _, rule := range []func() error{
-		func() error { return assertNothingAutomatic(c, context) },
-		func() error { return assertLimit(c, b) },
+		func() error { return assertNothingAutomatic(context) },
+		func() error { return assertOptions(c, b) },
 		func() error { return assertSNI(context.GetSni()) },
 		func() error { return assertProtocols(context.GetCommonTlsContext(), b) },
 		func() error { return assertIdentity(context.GetCommonTlsContext(), b.Trust) },
@@ -117,9 +117,10 @@ func assertTrust(t *model.Trust) error {
 	}
 }
 
-// assertLimit (A12): requests end when the backend says. Where bytes are passed on
-// there is no request to end, and the listener has the limit.
-func assertLimit(c *clusterv3.Cluster, b *model.Backend) error {
+// assertOptions: the protocol is explicit and nothing is taken from the request
+// (A4), and requests end when the backend says (A12). Where bytes are passed on
+// there is no request, and the listener has the limit.
+func assertOptions(c *clusterv3.Cluster, b *model.Backend) error {
 	packed := c.GetTypedExtensionProtocolOptions()
 	if b.Protocol == model.TCP {
 		if len(packed) > 0 {
@@ -127,33 +128,34 @@ func assertLimit(c *clusterv3.Cluster, b *model.Backend) error {
 		}
 		return nil
 	}
-	options := &httpv3.HttpProtocolOptions{}
-	if len(packed) != 1 || packed[httpOptions].UnmarshalTo(options) != nil {
+	for name := range packed {
+		if name != httpOptions {
+			return fmt.Errorf("A4: the protocol options %q are not HTTP options", name)
+		}
+	}
+	if packed[httpOptions] == nil {
 		return errors.New("A12: requests have no options of HTTP, so they never end")
 	}
-	if options.GetCommonHttpProtocolOptions().GetMaxStreamDuration().AsDuration() != sessionLimit(b) {
+	options := &httpv3.HttpProtocolOptions{}
+	if err := packed[httpOptions].UnmarshalTo(options); err != nil {
+		return fmt.Errorf("A4: the protocol options are not HTTP options: %w", err)
+	}
+	switch {
+	case options.GetUpstreamHttpProtocolOptions() != nil:
+		return errors.New("A4: the server name or the name to verify is taken from the request")
+	case options.GetExplicitHttpConfig() == nil:
+		return errors.New("A4: the protocol is not explicit")
+	case options.GetCommonHttpProtocolOptions().GetMaxStreamDuration().AsDuration() != sessionLimit(b):
 		return errors.New("A12: requests end at another limit than the backend's")
 	}
 	return nil
 }
 
-// assertNothingAutomatic refuses options that take names from requests (A4), and
-// every field that could weaken or reveal a connection (A5).
-func assertNothingAutomatic(c *clusterv3.Cluster, context *tlsv3.UpstreamTlsContext) error {
+// assertNothingAutomatic refuses names that Envoy would choose (A4), and every field
+// that could weaken or reveal a connection (A5).
+func assertNothingAutomatic(context *tlsv3.UpstreamTlsContext) error {
 	if context.GetAutoHostSni() || context.GetAutoSniSanValidation() {
 		return errors.New("A4: the server name or the name to verify is automatic")
-	}
-	for _, packed := range c.GetTypedExtensionProtocolOptions() {
-		options := &httpv3.HttpProtocolOptions{}
-		if err := packed.UnmarshalTo(options); err != nil {
-			return fmt.Errorf("A4: the protocol options are not HTTP options: %w", err)
-		}
-		if options.GetUpstreamHttpProtocolOptions() != nil {
-			return errors.New("A4: the server name or the name to verify is taken from the request")
-		}
-		if options.GetExplicitHttpConfig() == nil {
-			return errors.New("A4: the protocol is not explicit")
-		}
 	}
 	// Renegotiation, key logs, handshakers, SDS: whatever else there is, or will
 	// be in a later Envoy.

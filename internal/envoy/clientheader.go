@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"cmp"
 	"strings"
 
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
@@ -98,7 +97,7 @@ const manyAnchors = 32
 func anchorIDs(clients *model.ClientValidation) []string {
 	const length = 32
 	if len(clients.Anchors) > manyAnchors {
-		return []string{cmp.Or(clients.AnchorsDigest, model.DigestAnchors(clients.Anchors))[:length]}
+		return []string{clients.DigestOfAnchors()[:length]}
 	}
 	ids := make([]string, len(clients.Anchors))
 	for i := range clients.Anchors {
@@ -107,11 +106,17 @@ func anchorIDs(clients *model.ClientValidation) []string {
 	return ids
 }
 
-// verifiedHere matches requests of clients whose certificate was verified, on
-// connections that were opened when every CA was trusted that counts now. Which
-// of them it was that verified the certificate cannot be asked.
-func verifiedHere(match *routev3.RouteMatch, clients *model.ClientValidation) {
+// admittedHere matches what admittedBy notes of connections that were opened when
+// every CA was trusted that counts now.
+func admittedHere(clients *model.ClientValidation) string {
 	trusted := "(" + strings.Join(anchorIDs(clients), "|") + ")"
+	return trusted + "(," + trusted + ")*"
+}
+
+// verifiedHere matches requests of clients whose certificate was verified, on
+// connections of which admitted matches the CAs. Which of them it was that verified
+// the certificate cannot be asked.
+func verifiedHere(match *routev3.RouteMatch, admitted string) {
 	match.TlsContext = &routev3.RouteMatch_TlsContextMatchOptions{
 		Presented: wrapperspb.Bool(true), Validated: wrapperspb.Bool(true),
 	}
@@ -119,7 +124,7 @@ func verifiedHere(match *routev3.RouteMatch, clients *model.ClientValidation) {
 		Key: admittedState,
 		Matcher: &matcherv3.FilterStateMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
 			MatchPattern: &matcherv3.StringMatcher_SafeRegex{
-				SafeRegex: &matcherv3.RegexMatcher{Regex: trusted + "(," + trusted + ")*"},
+				SafeRegex: &matcherv3.RegexMatcher{Regex: admitted},
 			},
 		}},
 	}}
@@ -134,6 +139,7 @@ func tellBackends(virtual hosts, clients *model.ClientValidation) hosts {
 	if clients == nil {
 		return virtual
 	}
+	admitted := admittedHere(clients)
 	for _, host := range virtual {
 		routes := make([]*routev3.Route, 0, 2*len(host.Routes))
 		for _, route := range host.Routes {
@@ -142,7 +148,7 @@ func tellBackends(virtual hosts, clients *model.ClientValidation) hosts {
 				continue
 			}
 			verified := proto.CloneOf(route)
-			verifiedHere(verified.Match, clients)
+			verifiedHere(verified.Match, admitted)
 			tell(verified, "true")
 			other := &routev3.Route{Name: route.Name, Match: route.Match, Action: directResponse(misdirected)}
 			if clients.Fallback {

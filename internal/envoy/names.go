@@ -78,8 +78,6 @@ func scheme(p model.Protocol) string {
 		return "https"
 	case model.TLS:
 		return "tls"
-	case model.HTTP:
-		return "http"
 	default:
 		return "http"
 	}

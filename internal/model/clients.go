@@ -48,9 +48,13 @@ func (c *ClientValidation) Digest() string {
 	if c == nil {
 		return ""
 	}
-	anchors := c.AnchorsDigest
-	if anchors == "" {
-		anchors = DigestAnchors(c.Anchors)
+	return digest(c.DigestOfAnchors(), c.Fallback)
+}
+
+// DigestOfAnchors is DigestAnchors(Anchors), computed only where nobody has.
+func (c *ClientValidation) DigestOfAnchors() string {
+	if c.AnchorsDigest != "" {
+		return c.AnchorsDigest
 	}
-	return digest(anchors, c.Fallback)
+	return DigestAnchors(c.Anchors)
 }
