@@ -34,9 +34,12 @@ func checkTrustBundle(object metav1.Object) field.ErrorList {
 // checkSigner: the name begins with the signer's, or there is none.
 func checkSigner(name, signer string) field.ErrorList {
 	path := field.NewPath("metadata", "name")
-	before, _, colon := cutLast(name, ':')
+	before, colon := name, strings.LastIndexByte(name, ':')
+	if colon >= 0 {
+		before = name[:colon]
+	}
 	switch {
-	case signer == "" && colon:
+	case signer == "" && colon >= 0:
 		return field.ErrorList{field.Invalid(path, name, "only with spec.signerName a colon may be in the name")}
 	case signer != "" && before != strings.ReplaceAll(signer, "/", ":"):
 		return field.ErrorList{field.Invalid(path, name, fmt.Sprintf("of signer %s it must begin with %s:",
@@ -46,14 +49,6 @@ func checkSigner(name, signer string) field.ErrorList {
 			"must be a domain, a slash and a path, such as example.com/signer")}
 	}
 	return nil
-}
-
-func cutLast(text string, separator byte) (before, after string, found bool) {
-	at := strings.LastIndexByte(text, separator)
-	if at < 0 {
-		return text, "", false
-	}
-	return text[:at], text[at+1:], true
 }
 
 // checkAnchors: certificates of authorities and nothing else, each once.
