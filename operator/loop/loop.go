@@ -193,7 +193,7 @@ func (l *Loop) batch(now time.Time) time.Time {
 	snap.Observed = l.observe()
 	result, whole := l.build(&snap)
 	if whole && !l.Source.Need(result.Refs) {
-		l.tell(result, snap.Observed, Waiting, now)
+		l.tell(result, snap.Observed, resolve.Waiting, now)
 		return result.NextDeadline
 	}
 	l.forget(result.Gateways)
@@ -214,10 +214,10 @@ func (l *Loop) batch(now time.Time) time.Time {
 	}
 	l.announce(result.Gateways)
 	if !whole {
-		l.tell(result, snap.Observed, Partial, now)
+		l.tell(result, snap.Observed, resolve.Partial, now)
 		return result.NextDeadline
 	}
-	l.tell(result, snap.Observed, Whole, now)
+	l.tell(result, snap.Observed, resolve.Whole, now)
 	l.Status.Put(result.Reports)
 	return result.NextDeadline
 }

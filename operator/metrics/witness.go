@@ -12,18 +12,6 @@ import (
 	"github.com/backendtls/backendtls/internal/snapshot"
 )
 
-// The values of the label result of builds: those of the loop's outcomes.
-const (
-	// Whole is a build of everything, handed on.
-	Whole = "whole"
-	// Waiting is one that named contents which were not read yet; nothing of it
-	// was handed on, and the next one follows soon.
-	Waiting = "waiting"
-	// Partial is one in which a Gateway could not be decided: its backends answer
-	// 500, and statuses stay as they were.
-	Partial = "partial"
-)
-
 // lingering is how long a policy counts as degraded after the last build that
 // said so: a status that was under way then may still be written. It is longer
 // than such a write may take, which is 4 s, and until it is seen.
@@ -86,18 +74,18 @@ func New(config Config) *Witness {
 			Buckets: buckets,
 		}),
 	}
-	for _, outcome := range []string{Whole, Waiting, Partial} {
-		w.builds.WithLabelValues(outcome)
+	for _, outcome := range resolve.Outcomes {
+		w.builds.WithLabelValues(string(outcome))
 	}
 	return w
 }
 
 // Built takes note of a build, before its statuses are written: a mode is
 // counted before status says it. What it gets is not changed afterwards.
-func (w *Witness) Built(result resolve.Result, observed snapshot.Observed, outcome string, took time.Duration) {
-	w.builds.WithLabelValues(outcome).Inc()
+func (w *Witness) Built(result resolve.Result, observed snapshot.Observed, outcome resolve.Outcome, took time.Duration) {
+	w.builds.WithLabelValues(string(outcome)).Inc()
 	w.durations.Observe(took.Seconds())
-	if outcome == Whole {
+	if outcome == resolve.Whole {
 		w.last.Store(&built{result: result, observed: observed, lately: w.lately(result.Standings)})
 	}
 }

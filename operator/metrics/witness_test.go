@@ -87,7 +87,7 @@ func standing(mode model.Mode) model.Standing {
 }
 
 func (s *stage) built(standings ...model.Standing) {
-	s.Built(resolve.Result{Standings: standings}, snapshot.Observed{}, metrics.Whole, time.Millisecond)
+	s.Built(resolve.Result{Standings: standings}, snapshot.Observed{}, resolve.Whole, time.Millisecond)
 }
 
 func TestAPolicyCountsAsDegradedUntilAWriteThatWasUnderWayIsSeen(t *testing.T) {
@@ -129,7 +129,7 @@ func TestABuildThatIsNotWholeReplacesNothing(t *testing.T) {
 	s := newStage(t)
 	s.built(standing(model.InsecureSkipVerification))
 	s.now = noon.Add(time.Hour)
-	for _, outcome := range []string{metrics.Waiting, metrics.Partial} {
+	for _, outcome := range []resolve.Outcome{resolve.Waiting, resolve.Partial} {
 		s.Built(resolve.Result{}, snapshot.Observed{}, outcome, time.Millisecond)
 	}
 	if got := s.series("backendtls_policy_degraded"); len(got) != 2 {
@@ -168,7 +168,7 @@ func TestWhatLiveChecksFoundIsCountedOncePerPort(t *testing.T) {
 			backend(model.HTTP1, model.Standard, ""),
 		},
 	}}}
-	s.Built(result, snapshot.Observed{}, metrics.Whole, time.Second)
+	s.Built(result, snapshot.Observed{}, resolve.Whole, time.Second)
 	s.want("backendtls_backend_")
 	s.probed = map[model.ProbeKey]model.Probed{key: {
 		Endpoints: 4, NotAfter: noon,
@@ -181,7 +181,7 @@ func TestWhatLiveChecksFoundIsCountedOncePerPort(t *testing.T) {
 		"backend_verification{"+on+" result=PinMismatch service=api} 1",
 		"backend_verification{"+on+" result=Verified service=api} 2",
 	)
-	s.Built(resolve.Result{}, snapshot.Observed{}, metrics.Whole, time.Second)
+	s.Built(resolve.Result{}, snapshot.Observed{}, resolve.Whole, time.Second)
 	s.want("backendtls_backend_")
 }
 
@@ -203,7 +203,7 @@ func TestEnvoysAndBackendsOfAGateway(t *testing.T) {
 		}},
 		Fleet: map[gwapi.Key]string{web: "no quota"},
 	}
-	s.Built(result, observed, metrics.Whole, time.Second)
+	s.Built(result, observed, resolve.Whole, time.Second)
 	const on = "gateway=web gateway_namespace=edge "
 	s.want("backendtls_gateway_",
 		"gateway_backends{"+on+"tls=plaintext} 1", "gateway_backends{"+on+"tls=verified} 0",

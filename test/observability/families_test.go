@@ -82,7 +82,7 @@ func checkedFamilies(t *testing.T) map[string]*family {
 	gateway := gwapi.KeyOf(gwapi.KindGateway, "shop", "web")
 	witness.Built(resolve.Result{Gateways: map[gwapi.Key]model.Gateway{gateway: {
 		Backends: []model.Backend{{Service: service, Port: 443, Trust: &model.Trust{}, Checked: "w"}},
-	}}}, snapshot.Observed{}, metrics.Whole, time.Second)
+	}}}, snapshot.Observed{}, resolve.Whole, time.Second)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(witness.Collectors()...)
 	gathered, err := registry.Gather()
