@@ -31,6 +31,15 @@ type Change struct {
 	Bad bool
 }
 
+// Attributes are what a log says of the change of the policy: names and values in
+// turn.
+func (c *Change) Attributes(policy gwapi.Key) []any {
+	return []any{
+		"event", c.Condition, "type", c.EventType(), "status", string(c.Status), "reason", c.Reason,
+		"object", policy.String(), "gateway", c.Gateway.String(), "message", c.Message,
+	}
+}
+
 // EventType is the type of a Kubernetes Event (core/v1): Warning for what is bad.
 func (c *Change) EventType() string {
 	if c.Bad {

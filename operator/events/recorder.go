@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/report"
 )
 
@@ -169,6 +170,6 @@ func final(err error) bool {
 
 func (r *Recorder) drop(event *eventsv1.Event, err error) {
 	r.written.WithLabelValues(resultDropped).Inc()
-	r.config.Log.Warn("an Event was not written", "object", "backendtlspolicy/"+event.Namespace+"/"+event.Regarding.Name,
-		"event", event.Reason, "error", err)
+	r.config.Log.Warn("an Event was not written", "object",
+		gwapi.KeyOf(gwapi.KindBackendTLSPolicy, event.Namespace, event.Regarding.Name).String(), "event", event.Reason, "error", err)
 }

@@ -11,8 +11,6 @@ import (
 // SecurityDegraded and BackendsVerified that was written.
 func logEvents(log *slog.Logger, key gwapi.Key, was, now report.Report) {
 	for _, change := range report.Changes(key, was, now) {
-		log.Info("event", "event", change.Condition, "type", change.EventType(), "status", string(change.Status),
-			"reason", change.Reason, "object", key.String(), "gateway", change.Gateway.String(),
-			"message", change.Message)
+		log.Info("event", change.Attributes(key)...)
 	}
 }

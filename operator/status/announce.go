@@ -23,10 +23,7 @@ type unsaid struct {
 // object, so that of two replicas, or of two attempts, one tells.
 func (w *Writer) announce(key gwapi.Key, object client.Object, changes []report.Change) {
 	for i := range changes {
-		change := &changes[i]
-		w.config.Log.Info("event", "event", change.Condition, "type", change.EventType(), "status", string(change.Status),
-			"reason", change.Reason, "object", key.String(), "gateway", change.Gateway.String(),
-			"message", change.Message)
+		w.config.Log.Info("event", changes[i].Attributes(key)...)
 	}
 	if len(changes) > 0 && w.config.Tell != nil {
 		w.config.Tell(object, changes)
