@@ -36,13 +36,9 @@ type inspectOptions struct {
 	detailed bool
 }
 
-// NewInspect is `inspect`.
-func NewInspect(base Options) *cobra.Command {
-	o := &inspectOptions{Options: base}
-	cmd := &cobra.Command{
-		Use:   "inspect [gateway|httproute|grpcroute|tlsroute|svc|btlspolicy]/NAME ...",
-		Short: "Show every path to a Service, its policy, and why requests fail",
-		Long: `Show every path Gateway -> route -> Service: the policy that decides, its mode
+// What --help says of it.
+const (
+	inspectLong = `Show every path Gateway -> route -> Service: the policy that decides, its mode
 and the time left, what is trusted, what each endpoint serves, and why.
 
 At a terminal, without a name and without -o, -w or -l, screens show it as it
@@ -60,8 +56,8 @@ where the policy or the path is invalid, "passes", "plaintext", "not probed",
 What the operator wrote in status comes first; what the same rules say about
 the objects as they are now follows where it differs.
 
-` + rightsToRead + rightsToWatch + rightsToAsk,
-		Example: example(base, `  # Why does the Service answer 503?
+` + rightsToRead + rightsToWatch + rightsToAsk
+	inspectExamples = `  # Why does the Service answer 503?
   PROGRAM inspect svc/api
 
   # The same about manifests that are not applied yet
@@ -78,7 +74,17 @@ the objects as they are now follows where it differs.
   PROGRAM inspect -A -o name | xargs -L1 PROGRAM verify
 
   # Where is verification off?
-  PROGRAM inspect -A -o jsonpath='{.items[?(@.policy.mode.state=="Active")].service.name}'`),
+  PROGRAM inspect -A -o jsonpath='{.items[?(@.policy.mode.state=="Active")].service.name}'`
+)
+
+// NewInspect is `inspect`.
+func NewInspect(base Options) *cobra.Command {
+	o := &inspectOptions{Options: base}
+	cmd := &cobra.Command{
+		Use:               "inspect [gateway|httproute|grpcroute|tlsroute|svc|btlspolicy]/NAME ...",
+		Short:             "Show every path to a Service, its policy, and why requests fail",
+		Long:              inspectLong,
+		Example:           example(base, inspectExamples),
 		ValidArgsFunction: o.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.complete(args); err != nil {

@@ -39,13 +39,9 @@ func (f *CreateFlags) AddTo(cmd *cobra.Command, otherwise string) {
 		"spec.validation.hostname of a created policy (default: "+otherwise+")")
 }
 
-// NewPin is `pin`.
-func NewPin(base Options) *cobra.Command {
-	o := &pinOptions{Options: base}
-	cmd := &cobra.Command{
-		Use:   "pin TARGET",
-		Short: "Trust exactly the keys or certificates that the endpoints serve now",
-		Long: `Trust exactly the keys or certificates that the endpoints serve now.
+// What --help says of it.
+const (
+	pinLong = `Trust exactly the keys or certificates that the endpoints serve now.
 
 Asks every endpoint of TARGET (svc/NAME[:PORT] or btlspolicy/NAME) for its
 certificate, shows what it found, asks, and writes:
@@ -71,8 +67,8 @@ be typed, or --replace given where there is no terminal.
 
 Rights, beside those of fetch:
   ` + rightsToCreate + `;
-  ` + rightsToBundle + `.`,
-		Example: example(base, `  # Pin, after a question
+  ` + rightsToBundle + `.`
+	pinExamples = `  # Pin, after a question
   PROGRAM pin svc/api
 
   # See what the API server would store
@@ -85,7 +81,17 @@ Rights, beside those of fetch:
   PROGRAM pin svc/api -f DIR --write
 
   # Prepare a rotation: trust the live key and the next one
-  PROGRAM pin svc/api --and-next next.csr`),
+  PROGRAM pin svc/api --and-next next.csr`
+)
+
+// NewPin is `pin`.
+func NewPin(base Options) *cobra.Command {
+	o := &pinOptions{Options: base}
+	cmd := &cobra.Command{
+		Use:               "pin TARGET",
+		Short:             "Trust exactly the keys or certificates that the endpoints serve now",
+		Long:              pinLong,
+		Example:           example(base, pinExamples),
 		Args:              oneTarget,
 		ValidArgsFunction: o.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
