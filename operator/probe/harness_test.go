@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -313,4 +314,10 @@ func (w *world) deploy(r *running, service string, group byte, pods int, serve f
 func sortedTimes(log []dialled) []dialled {
 	slices.SortFunc(log, func(a, b dialled) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
 	return log
+}
+
+// pass lets time pass in a bubble of synctest, and what it sets off happen.
+func pass(span time.Duration) {
+	time.Sleep(span)
+	synctest.Wait()
 }

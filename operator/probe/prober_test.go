@@ -28,16 +28,14 @@ func TestAnEndpointIsAskedOncePerIntervalHoweverManyWantToKnow(t *testing.T) {
 			endpoint("10.0.0.1", "", "api-0"), endpoint("10.0.0.2", "", "api-1"), endpoint("10.0.0.3", "", "api-2")))
 		one, two := backend("api", ca.trust("one")), backend("twin", ca.trust("two"))
 		r.Put(gateways(gateway(web, one, two), gateway(other, one, two)))
-		time.Sleep(soon + time.Second)
-		synctest.Wait()
+		pass(soon + time.Second)
 		for _, b := range []model.Backend{one, two} {
 			if got := r.said(b); got != "3: 3 Verified" {
 				t.Errorf("%s: %s", b.Service, got)
 			}
 		}
 		const intervals = 20
-		time.Sleep(intervals * interval)
-		synctest.Wait()
+		pass(intervals * interval)
 		times := w.dials()
 		for address, times := range times {
 			if times > intervals+1 || times < intervals*9/10-2 {
@@ -66,8 +64,7 @@ func TestWhatBeganTogetherSpreadsOverTheInterval(t *testing.T) {
 		r.Put(gateways(gateway(web, b)))
 		w.deploy(r, "api", 0, 40, presents(ca.good))
 		begun := time.Now()
-		time.Sleep(4 * interval)
-		synctest.Wait()
+		pass(4 * interval)
 		// Of the third round, no quarter of an interval has more than its share by far.
 		quarters := map[int]int{}
 		for _, d := range w.log() {
@@ -101,8 +98,7 @@ func TestTheBoundsHold(t *testing.T) {
 			w.deploy(r, name, byte(i), pods, silent)
 		}
 		r.Put(gateways(gateway(web, backends...)))
-		time.Sleep(5 * interval)
-		synctest.Wait()
+		pass(5 * interval)
 		if w.most != concurrency {
 			t.Errorf("%d were asked at a time, the bound is %d", w.most, concurrency)
 		}
@@ -131,8 +127,7 @@ func TestASilentServiceDelaysNoOther(t *testing.T) {
 		r.Put(gateways(gateway(web, hostile, good)))
 		w.deploy(r, "hostile", 0, 200, silent)
 		w.deploy(r, "good", 1, 5, presents(ca.good))
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		pass(10 * time.Second)
 		if got := r.said(good); got != "5: 5 Verified" {
 			t.Errorf("beside a Service that never answers: %s", got)
 		}
@@ -151,8 +146,7 @@ func TestOnlyTheReplicaThatLeadsAsks(t *testing.T) {
 			w.deploy(r, "api", 0, 4, presents(ca.good))
 			r.Put(gateways(gateway(web, b)))
 		}
-		time.Sleep(10 * interval)
-		synctest.Wait()
+		pass(10 * interval)
 		if len(second.log()) > 0 || z.said(b) != "nothing" {
 			t.Fatalf("a follower asked %v and says %s", second.log(), z.said(b))
 		}
@@ -163,8 +157,7 @@ func TestOnlyTheReplicaThatLeadsAsks(t *testing.T) {
 			t.Errorf("who leads no more says %s", a.said(b))
 		}
 		z.lead(true)
-		time.Sleep(10 * interval)
-		synctest.Wait()
+		pass(10 * interval)
 		if len(first.log()) != before {
 			t.Error("who leads no more goes on asking")
 		}
@@ -188,8 +181,7 @@ func TestLosingTheLeaseEndsWhatIsUnderWay(t *testing.T) {
 		ended := make(chan time.Time, 1)
 		w.deploy(r, "api", 0, 1, func(conn net.Conn) { silent(conn); ended <- time.Now() })
 		r.Put(gateways(gateway(web, b)))
-		time.Sleep(soon + time.Second)
-		synctest.Wait()
+		pass(soon + time.Second)
 		if w.open != 1 {
 			t.Fatalf("%d connections, want one that waits", w.open)
 		}
@@ -205,16 +197,14 @@ func TestLosingTheLeaseEndsWhatIsUnderWay(t *testing.T) {
 		// Nobody was told, but the lease is gone all the same.
 		w.deploy(r, "api", 0, 1, presents(ca.good))
 		r.lead(true)
-		time.Sleep(soon + time.Second)
-		synctest.Wait()
+		pass(soon + time.Second)
 		if got := r.said(b); got != "1: 1 Verified" {
 			t.Errorf("with the lease: %s", got)
 		}
 		r.leading.Store(false)
 		w.deploy(r, "api", 0, 2, silent)
 		before := len(w.log())
-		time.Sleep(interval)
-		synctest.Wait()
+		pass(interval)
 		if after := len(w.log()); after != before {
 			t.Errorf("%d were dialled without the lease", after-before)
 		}
@@ -232,8 +222,7 @@ func TestAChangeIsCheckedSoonAndWhatWasBeforeIsForgotten(t *testing.T) {
 		before := backend("api", ca.trust("api"))
 		r.Put(gateways(gateway(web, before)))
 		w.deploy(r, "api", 0, 3, presents(ca.good))
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		pass(5 * time.Second)
 		if got := r.said(before); got != "3: 3 Verified" {
 			t.Fatal(got)
 		}
@@ -247,8 +236,7 @@ func TestAChangeIsCheckedSoonAndWhatWasBeforeIsForgotten(t *testing.T) {
 		if got := r.said(after); got != "0: so far" && got != "3: so far" {
 			t.Errorf("before anybody was asked: %s", got)
 		}
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		pass(5 * time.Second)
 		if got := r.said(after); got != "3: 3 HostnameMismatch" {
 			t.Errorf("within seconds: %s", got)
 		}
@@ -256,8 +244,7 @@ func TestAChangeIsCheckedSoonAndWhatWasBeforeIsForgotten(t *testing.T) {
 		w.place("api-9", "10.0.0.9", presents(ca.good))
 		r.SetSlices(types.NamespacedName{Namespace: "shop", Name: "api"}, slice("api", endpoint("10.0.0.9", "", "api-9")))
 		at := len(w.log())
-		time.Sleep(calm + sweep + 2*interval)
-		synctest.Wait()
+		pass(calm + sweep + 2*interval)
 		for _, d := range w.log()[at:] {
 			if d.address.Addr() != netip.MustParseAddr("10.0.0.9") {
 				t.Errorf("%s was asked after it was gone", d.address)
@@ -367,13 +354,11 @@ func TestAPodThatEndsIsNoVerdictBeforeItWasAskedTwice(t *testing.T) {
 		b := backend("api", ca.trust("api"))
 		r.Put(gateways(gateway(web, b)))
 		w.deploy(r, "api", 0, 1, nil) // Refuses connections.
-		time.Sleep(soon + time.Second)
-		synctest.Wait()
+		pass(soon + time.Second)
 		if got := r.said(b); len(w.log()) != 1 || strings.Contains(got, "Unreachable") {
 			t.Errorf("after %d refusals: %s", len(w.log()), got)
 		}
-		time.Sleep(again + time.Second)
-		synctest.Wait()
+		pass(again + time.Second)
 		if got := r.said(b); got != "1: 1 Unreachable" {
 			t.Errorf("after two: %s", got)
 		}
@@ -390,18 +375,15 @@ func TestAVerdictThatNobodyRenewsIsDropped(t *testing.T) {
 		b := backend("api", ca.trust("api"))
 		r.Put(gateways(gateway(web, b)))
 		w.deploy(r, "api", 0, 2, presents(ca.good))
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
+		pass(5 * time.Second)
 		w.mu.Lock()
 		w.podError = errUnanswered
 		w.mu.Unlock()
-		time.Sleep(2 * interval)
-		synctest.Wait()
+		pass(2 * interval)
 		if got := r.said(b); got != "2: 2 Verified" {
 			t.Errorf("a while without answers: %s", got)
 		}
-		time.Sleep((countsFor + keptFor + 1) * interval)
-		synctest.Wait()
+		pass((countsFor + keptFor + 1) * interval)
 		if got := r.said(b); got != "2: so far" {
 			t.Errorf("long without answers: %s", got)
 		}

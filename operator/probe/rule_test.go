@@ -136,8 +136,7 @@ func TestWhoMayBeDialled(t *testing.T) {
 				}
 				r.SetSlices(types.NamespacedName{Namespace: "shop", Name: "api"}, list)
 				r.Put(gateways(gateway(web, b)))
-				time.Sleep(soon + time.Second)
-				synctest.Wait()
+				pass(soon + time.Second)
 				if got := r.said(b); got != c.want {
 					t.Errorf("got %q, want %q", got, c.want)
 				}
@@ -158,8 +157,7 @@ func TestWithoutTheRightToReadPodsNobodyIsDialled(t *testing.T) {
 		b := backend("api", ca.trust("api"))
 		r.Put(gateways(gateway(web, b)))
 		w.deploy(r, "api", 0, 3, presents(ca.good))
-		time.Sleep(soon + time.Second)
-		synctest.Wait()
+		pass(soon + time.Second)
 		if got := r.said(b); got != "3: unasked 3 Forbidden" || len(w.log()) > 0 {
 			t.Errorf("got %q, dialled %v", got, w.log())
 		}
@@ -167,8 +165,7 @@ func TestWithoutTheRightToReadPodsNobodyIsDialled(t *testing.T) {
 		w.mu.Lock()
 		w.podError = nil
 		w.mu.Unlock()
-		time.Sleep(3 * interval)
-		synctest.Wait()
+		pass(3 * interval)
 		if got := r.said(b); got != "3: 3 Verified" {
 			t.Errorf("with the right to: %q", got)
 		}
@@ -188,8 +185,7 @@ func TestOfTwoClaimsToAnAddressOnlyTheOwnersCounts(t *testing.T) {
 		r.SetSlices(types.NamespacedName{Namespace: "shop", Name: "api"}, slice("api", endpoint("10.0.0.7", "", "api")))
 		r.SetSlices(types.NamespacedName{Namespace: "shop", Name: "liar"}, slice("liar", endpoint("10.0.0.7", "", "liar")))
 		r.Put(gateways(gateway(web, honest, lying)))
-		time.Sleep(soon + time.Second)
-		synctest.Wait()
+		pass(soon + time.Second)
 		if got := r.said(honest); got != "1: 1 Verified" {
 			t.Errorf("the owner: %s", got)
 		}
