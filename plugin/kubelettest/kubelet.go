@@ -32,7 +32,10 @@ type Kubelet struct {
 	count map[types.NamespacedName]int
 	most  int
 	open  int
-	wait  sync.WaitGroup
+	// requests are under way; idle is closed, if somebody waits, when none is left.
+	// A WaitGroup would not do: a request may come when somebody waits already.
+	requests int
+	idle     chan struct{}
 }
 
 // Connections counts the upgraded connections that were made to each pod.
@@ -57,7 +60,35 @@ func (k *Kubelet) Open() int {
 }
 
 // Wait returns when no connection is left.
-func (k *Kubelet) Wait() { k.wait.Wait() }
+func (k *Kubelet) Wait() {
+	k.lock.Lock()
+	if k.requests == 0 {
+		k.lock.Unlock()
+		return
+	}
+	if k.idle == nil {
+		k.idle = make(chan struct{})
+	}
+	idle := k.idle
+	k.lock.Unlock()
+	<-idle
+}
+
+func (k *Kubelet) begin() {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	k.requests++
+}
+
+func (k *Kubelet) end() {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	k.requests--
+	if k.requests == 0 && k.idle != nil {
+		close(k.idle)
+		k.idle = nil
+	}
+}
 
 // ServeHTTP upgrades a request.
 func (k *Kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -67,8 +98,8 @@ func (k *Kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pod := types.NamespacedName{Namespace: elements[3], Name: elements[5]}
-	k.wait.Add(1)
-	defer k.wait.Done()
+	k.begin()
+	defer k.end()
 	if websocket.IsWebSocketUpgrade(r) {
 		k.websocket(w, r, pod)
 		return
