@@ -2,6 +2,8 @@ module github.com/backendtls/backendtls
 
 go 1.27.0
 
+toolchain go1.27.4
+
 require (
 	charm.land/bubbles/v2 v2.2.1
 	charm.land/bubbletea/v2 v2.0.9

@@ -2,6 +2,8 @@ module github.com/backendtls/backendtls/test/conformance
 
 go 1.27.0
 
+toolchain go1.27.4
+
 tool sigs.k8s.io/gateway-api-conformance-images/echo-basic
 
 require (

@@ -4,6 +4,8 @@ module github.com/backendtls/backendtls/test/promql
 
 go 1.27.0
 
+toolchain go1.27.4
+
 require (
 	github.com/prometheus/prometheus v0.316.0
 	sigs.k8s.io/yaml v1.6.0
