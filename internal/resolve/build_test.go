@@ -113,6 +113,11 @@ func conditionsAt(t *testing.T, set report.Set, place string) []metav1.Condition
 				return entry.Conditions
 			}
 		}
+		for _, entry := range set[parseKey(t, key)].Ancestors {
+			if string(entry.AncestorRef.Name) == parent {
+				return entry.Conditions
+			}
+		}
 		t.Errorf("%s: no such entry", place)
 		return nil
 	}

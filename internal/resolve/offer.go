@@ -127,8 +127,9 @@ func (o *tlsOffer) floorFault(gateway gwapi.Key, floor uint16, where string) str
 func (o *tlsOffer) protocolFault(port string, spoken model.BackendProtocol) string {
 	for _, offered := range o.alpn {
 		if offered != string(spoken) && spoken != model.TCP {
-			return fmt.Sprintf("spec.options[%q]: %s is spoken to in %s, as its appProtocol or its route says, which is all "+
-				"that it can be offered; %s is not", gwapi.Prefix+optionALPN, port, spoken, offered)
+			return fmt.Sprintf("spec.options[%q]: %q cannot be offered to %s, which is spoken to in %s, as its appProtocol or "+
+				"its route says; write %s, or remove the key, and every route offers what it speaks",
+				gwapi.Prefix+optionALPN, strings.Join(o.alpn, ", "), port, spoken, spoken)
 		}
 	}
 	return ""

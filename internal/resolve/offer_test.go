@@ -89,8 +89,32 @@ func TestAProtocolThatIsNotSpokenFailsClosed(t *testing.T) {
 	w.policy("api", byCA+"  backendtls.dev/alpn-protocols: h2")
 	p := w.build()
 	p.expect(policyKey, report.PolicyAccepted, report.PolicyReasonInvalid,
-		"backendtls.dev/alpn-protocols", "port https", "is spoken to in http/1.1", "h2 is not")
+		`"h2" cannot be offered to service/default/api port https, which is spoken to in http/1.1`, "write http/1.1",
+		"backendtls.dev/alpn-protocols")
 	if decision := p.at("https"); decision.Trust != nil {
 		t.Errorf("decided %+v", decision)
+	}
+}
+
+func TestWhatMayNotBeSpokenIsUnderNoMode(t *testing.T) {
+	w := withParameters(t, "-", "{allowedModes: [InsecureSkipVerification], maxDuration: Unlimited}")
+	w.policy("api", byCA+"  backendtls.dev/alpn-protocols: http/1.1\n"+
+		"  backendtls.dev/mode: InsecureSkipVerification\n  backendtls.dev/mode-reason: why")
+	for _, spoken := range []model.BackendProtocol{model.HTTP1, model.HTTP2, model.TCP} {
+		reached := w.allReaches()[0]
+		reached.Protocol = spoken
+		w.reaches = append(w.reaches, reached)
+	}
+	w.readBack(w.build())
+	p := w.build()
+	p.expect(policyKey, report.PolicyAccepted, report.PolicyReasonAccepted, "but not this, which is answered with 500")
+	for i, want := range []model.Mode{model.InsecureSkipVerification, "", model.InsecureSkipVerification} {
+		decision := p.decide(w.reaches[i])
+		if want == "" && (decision.Trust != nil || decision.Written != nil || decision.Decision.State != model.ModeNone) {
+			t.Errorf("%s: decided %+v, want nothing", w.reaches[i].Protocol, decision)
+		}
+		if want != "" && (decision.Trust == nil || decision.Trust.Mode != want || decision.Fault != "") {
+			t.Errorf("%s: decided %+v, want the mode", w.reaches[i].Protocol, decision)
+		}
 	}
 }

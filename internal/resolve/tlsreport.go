@@ -44,7 +44,11 @@ func (p *tlsPolicies) acceptedCondition(s *tlsStanding) metav1.Condition {
 	case s.refused.some():
 		return report.PolicyNotAccepted(s.refused.reason, s.refused.message)
 	}
-	notes := p.targets.overridden(s.judged.object)
+	notes := []string{s.deciding()}
+	for _, fault := range s.unspoken {
+		notes = append(notes, "but not this, which is answered with 500: "+fault)
+	}
+	notes = append(notes, p.targets.overridden(s.judged.object)...)
 	for i, name := range s.judged.object.Spec.Validation.SubjectAltNames {
 		if strings.HasPrefix(string(name.Hostname), "*.") {
 			notes = append(notes, fmt.Sprintf("subjectAltNames[%d] matches only a certificate that carries the name %s itself",
@@ -63,7 +67,7 @@ func (p *tlsPolicies) acceptedCondition(s *tlsStanding) metav1.Condition {
 	if len(options.ignored) > 0 {
 		notes = append(notes, "ignored, as keys of other implementations: "+strings.Join(options.ignored, ", "))
 	}
-	return report.PolicyIsAccepted(report.List(append([]string{s.deciding()}, notes...)))
+	return report.PolicyIsAccepted(report.List(notes))
 }
 
 // deciding says what the policy decides on the Gateway.

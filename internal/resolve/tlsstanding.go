@@ -28,6 +28,10 @@ type tlsStanding struct {
 	ports []string
 	// protocols are what those ports are spoken to in.
 	protocols map[string][]model.BackendProtocol
+	// unspoken are the faults of what those ports are spoken to in and may not be
+	// offered. Only that answers 500: whoever adds a route of another kind to a port
+	// takes nothing from the routes that lead there already.
+	unspoken []string
 	// live is our entry as it was read.
 	live liveEntry
 	// crowded says that the policy's status has no room for this Gateway.
@@ -132,31 +136,38 @@ func (p *tlsPolicies) settle(s *tlsStanding) {
 	p.tell(s)
 }
 
-// refuseOffer refuses what cannot be spoken on the Gateway, or to a port of it.
+// refuseOffer refuses what cannot be spoken on the Gateway, or to any port of it.
 func (s *tlsStanding) refuseOffer(parameters parameterResult) {
 	if s.refused.some() {
 		return
 	}
 	offer := &s.judged.options.offer
-	faults := s.unspoken(offer)
+	spoken := s.separateUnspoken(offer)
+	var faults []string
+	if spoken == 0 {
+		faults = s.unspoken
+	}
 	if fault := offer.floorFault(s.gateway, parameters.floor, parameters.where); fault != "" {
-		faults = append(faults, fault)
+		faults = append(slices.Clip(faults), fault)
 	}
 	if len(faults) > 0 {
 		s.refused = policyFault{report.PolicyReasonInvalid, report.List(faults)}
 	}
 }
 
-// unspoken are the faults of the ports that cannot be offered what is asked for.
-func (s *tlsStanding) unspoken(offer *tlsOffer) (faults []string) {
+// separateUnspoken notes what cannot be offered what is asked for, and counts
+// what can be.
+func (s *tlsStanding) separateUnspoken(offer *tlsOffer) (spoken int) {
 	for _, port := range slices.Sorted(maps.Keys(s.protocols)) {
-		for _, spoken := range s.protocols[port] {
-			if fault := offer.protocolFault(port, spoken); fault != "" {
-				faults = append(faults, fault)
+		for _, protocol := range slices.Sorted(slices.Values(s.protocols[port])) {
+			if fault := offer.protocolFault(port, protocol); fault != "" {
+				s.unspoken = append(s.unspoken, fault)
+			} else {
+				spoken++
 			}
 		}
 	}
-	return faults
+	return spoken
 }
 
 // settleMode finds out where the requested mode stands on the Gateway.
@@ -289,17 +300,34 @@ func (s *tlsStanding) decide(r reach) tlsDecision {
 		Reason:    options.reason,
 		Ignored:   options.ignored,
 	}
-	if s.refused.some() {
+	refused, routeReason := s.refusedOn(r)
+	if refused.some() {
+		if refused != s.refused {
+			decision.State = model.ModeNone
+		}
 		return tlsDecision{
 			Decision:    decision,
-			FaultReason: string(s.refused.reason),
-			Fault:       fmt.Sprintf("%s: %s", s.policy, s.refused.message),
-			RouteReason: routeReason(r.Port),
+			FaultReason: string(refused.reason),
+			Fault:       fmt.Sprintf("%s: %s", s.policy, refused.message),
+			RouteReason: routeReason,
 		}
 	}
 	decision.Trust = s.onPort(s.trust, r)
 	decision.Written = s.onPort(s.written, r)
 	return tlsDecision{Decision: decision, Trust: decision.Trust, Written: decision.Written}
+}
+
+// refusedOn says why a port answers 500, and with which reason the route's
+// references are not resolved because of it, "" where they are. What the policy
+// does not let a route speak is as much the route's fault as the policy's.
+func (s *tlsStanding) refusedOn(r reach) (policyFault, gatewayv1.RouteConditionReason) {
+	if len(s.unspoken) > 0 {
+		if fault := s.judged.options.offer.protocolFault(portName(r), r.Protocol); fault != "" {
+			const reason = gatewayv1.RouteReasonUnsupportedProtocol
+			return policyFault{report.PolicyReason(reason), fault}, reason
+		}
+	}
+	return s.refused, routeReason(r.Port)
 }
 
 // onPort adds what depends on the port: ALPN offers the one protocol that the
