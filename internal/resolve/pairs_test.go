@@ -127,6 +127,7 @@ func sides() map[string][]side {
 		"maxStreamDuration": {
 			{spec: "{envoy: {maxStreamDuration: 10m}}", stream: 10 * time.Minute},
 			{spec: "{envoy: {maxStreamDuration: 24h}}", stream: 24 * time.Hour},
+			{spec: "{envoy: {maxStreamDuration: 48h}}", stream: 48 * time.Hour},
 			{spec: "{envoy: {maxStreamDuration: Unlimited}}", stream: -1},
 			// What cannot be read was meant as a bound, and counts as the default.
 			{spec: "{envoy: {maxStreamDuration: 1d}}", broken: true, stream: 24 * time.Hour},
@@ -323,7 +324,7 @@ func judgePair(t *testing.T, w *world, class, gateway side, field string) {
 	if want := wantInterval(class, gateway); built.ProbeInterval != want {
 		t.Errorf("checked every %s, want %s", built.ProbeInterval, want)
 	}
-	if want := wantStream(class.stream, gateway.stream); w.build().parametersOf(webKey).sessionLimit != want {
+	if want := wantStream(class, gateway); w.build().parametersOf(webKey).sessionLimit != want {
 		t.Errorf("streams may last %s, want %s", w.build().parametersOf(webKey).sessionLimit, want)
 	}
 	if !unusable {
@@ -359,14 +360,18 @@ func wantInterval(class, gateway side) time.Duration {
 	}
 }
 
-// wantStream: the smaller one, and Unlimited where nobody sets a bound.
-func wantStream(class, gateway time.Duration) time.Duration {
-	switch {
-	case class > 0 && gateway > 0:
-		return min(class, gateway)
-	case class > 0 || gateway > 0:
-		return max(class, gateway)
-	case class < 0 || gateway < 0:
+// wantStream: the smaller one, and Unlimited where nobody sets a bound; nothing
+// above the default where somebody may have set one that cannot be read.
+func wantStream(class, gateway side) time.Duration {
+	one, other := class.stream, gateway.stream
+	switch unread := class.spec == "!" || gateway.spec == "!"; {
+	case unread && (min(one, other) < 0 || max(one, other) > 24*time.Hour):
+		return 0
+	case one > 0 && other > 0:
+		return min(one, other)
+	case one > 0 || other > 0:
+		return max(one, other)
+	case one < 0 || other < 0:
 		return model.NoSessionLimit
 	default:
 		return 0

@@ -35,6 +35,9 @@ type parameterResult struct {
 	Fault string
 	// Unseen says why nobody knows what some GatewayParameters say.
 	Unseen string
+	// unread says that of some GatewayParameters nothing is known. They allow no
+	// mode, and their other bounds count as the defaults do.
+	unread bool
 	// floor is the highest minTLSVersion, 0 for none above TLS 1.2.
 	floor uint16
 	// where names the references, for people who look for them.
@@ -75,15 +78,15 @@ func (b *builder) parameters(gateway *gatewayv1.Gateway) parameterResult {
 	if class, found := b.snap.GatewayClasses.Get(classKey.NamespacedName()); found {
 		b.addClassParameters(&result, key, class)
 	}
-	if gateway.Spec.Infrastructure == nil || gateway.Spec.Infrastructure.ParametersRef == nil {
-		return result
+	if gateway.Spec.Infrastructure != nil && gateway.Spec.Infrastructure.ParametersRef != nil {
+		ref := gateway.Spec.Infrastructure.ParametersRef
+		field := key.String() + " spec.infrastructure.parametersRef"
+		own := b.addParameters(&result, key, field, ref.Group, ref.Kind, gateway.Namespace, ref.Name)
+		if own != nil {
+			result.addEnvoy(gwapi.KeyOf(gwapi.KindGatewayParameters, own.Namespace, own.Name), own.Spec.Envoy, false)
+		}
 	}
-	ref := gateway.Spec.Infrastructure.ParametersRef
-	field := key.String() + " spec.infrastructure.parametersRef"
-	own := b.addParameters(&result, key, field, ref.Group, ref.Kind, gateway.Namespace, ref.Name)
-	if own != nil {
-		result.addEnvoy(gwapi.KeyOf(gwapi.KindGatewayParameters, own.Namespace, own.Name), own.Spec.Envoy, false)
-	}
+	result.boundSessions()
 	return result
 }
 
@@ -104,6 +107,7 @@ func (b *builder) addClassParameters(result *parameterResult, gateway gwapi.Key,
 	}
 	field := gwapi.KeyOf(gwapi.KindGatewayClass, "", class.Name).String() + " spec.parametersRef"
 	if ref.Namespace == nil || *ref.Namespace == "" {
+		result.unread = true
 		result.addFault(fmt.Sprintf("%s has no namespace, but a GatewayParameters has one", field))
 		return
 	}
@@ -118,7 +122,8 @@ func (b *builder) addClassParameters(result *parameterResult, gateway gwapi.Key,
 func (b *builder) addParameters(
 	result *parameterResult, gateway gwapi.Key, field string,
 	group gatewayv1.Group, kind gatewayv1.Kind, namespace, name string,
-) *v1alpha1.GatewayParameters {
+) (own *v1alpha1.GatewayParameters) {
+	defer func() { result.unread = result.unread || own == nil }()
 	if !gwapi.KindGatewayParameters.Is(&group, &kind, "", "") {
 		result.addFault(fmt.Sprintf("%s refers to a %s, only %s/%s can be used", field,
 			gwapi.GroupKind(&group, &kind, "", ""), gwapi.KindGatewayParameters.Group(), gwapi.KindGatewayParameters))

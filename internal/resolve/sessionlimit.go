@@ -28,3 +28,11 @@ func (r *parameterResult) limitSessions(value string) (fault string) {
 	}
 	return fault
 }
+
+// boundSessions keeps the limit within the default where some GatewayParameters
+// that may say less could not be used: that a reference breaks must loosen nothing.
+func (r *parameterResult) boundSessions() {
+	if r.unread && (r.sessionLimit == model.NoSessionLimit || r.sessionLimit > model.DefaultSessionLimit) {
+		r.sessionLimit = 0
+	}
+}
