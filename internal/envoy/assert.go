@@ -34,6 +34,7 @@ import (
 //	A10  the TLS versions are set, ALPN is what will be spoken
 //	A11  the client certificate is the one that the trust says, or none
 //	A12  requests end at the limit of the backend
+//	A14  copies of requests hold few connections
 //
 // (A8, that every secret named is delivered, concerns listeners: assertdownstream.go.)
 func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *bundles) error {
@@ -44,11 +45,14 @@ func assertCluster(c *clusterv3.Cluster, b *model.Backend, name string, known *b
 	if len(c.GetTransportSocketMatches()) > 0 || c.GetTransportSocketMatcher() != nil {
 		return errors.New("A9: an endpoint could choose another transport socket")
 	}
+	if err := assertMirror(c, b); err != nil {
+		return err
+	}
 	if b.Trust == nil {
 		if c.GetTransportSocket() != nil {
 			return errors.New("A9: a backend without a trust has a transport socket")
 		}
-		return nil
+		return assertOptions(c, b)
 	}
 	if err := assertTrust(b.Trust); err != nil {
 		return err

@@ -37,6 +37,16 @@ const (
 	maxPending     = 8192
 	maxRequests    = 32768
 	maxRetries     = 8192
+
+	// The limits of one backend that gets copies. They are dropped beyond, which
+	// nobody waits for; without an own limit a backend that takes copies and never
+	// answers would hold as many connections, each with its buffers, as a Service
+	// that serves. (Envoy's best practice for edges bounds connections at all for
+	// that reason.) Envoy opens at least one connection per endpoint and worker
+	// thread, whatever the limit (docs: upstream/circuit_breaking).
+	mirrorConnections = 256
+	mirrorPending     = 256
+	mirrorRequests    = 256
 )
 
 // newCluster writes the cluster of a backend. Nothing in it changes but with
@@ -50,14 +60,14 @@ func (t *translation) newCluster(b *model.Backend, name string) (*clusterv3.Clus
 	c := &clusterv3.Cluster{
 		Name: name,
 		// Statistics go on across a change of trust.
-		AltStatName:          b.StatName(),
+		AltStatName:          statName(b),
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS(), ServiceName: name},
 		ConnectTimeout:       durationpb.New(connectTimeout),
 		LbPolicy:             clusterv3.Cluster_LEAST_REQUEST,
 
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(connectionBuffer),
-		CircuitBreakers:               circuitBreakers(),
+		CircuitBreakers:               circuitBreakers(b),
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{
 			TcpKeepalive: &corev3.TcpKeepalive{},
 		},
@@ -85,7 +95,24 @@ func (t *translation) protocolOptions(b *model.Backend) (map[string]*anypb.Any, 
 	return map[string]*anypb.Any{httpOptions: options}, err
 }
 
-func circuitBreakers() *clusterv3.CircuitBreakers {
+// statName keeps what becomes of copies out of the statistics of the requests.
+func statName(b *model.Backend) string {
+	if b.Mirror {
+		return b.StatName() + "/mirror"
+	}
+	return b.StatName()
+}
+
+func circuitBreakers(b *model.Backend) *clusterv3.CircuitBreakers {
+	if b.Mirror {
+		return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections:     wrapperspb.UInt32(mirrorConnections),
+			MaxPendingRequests: wrapperspb.UInt32(mirrorPending),
+			MaxRequests:        wrapperspb.UInt32(mirrorRequests),
+			// A copy is not sent again.
+			MaxRetries: wrapperspb.UInt32(0),
+		}}}
+	}
 	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
 		MaxConnections:     wrapperspb.UInt32(maxConnections),
 		MaxPendingRequests: wrapperspb.UInt32(maxPending),
@@ -116,12 +143,16 @@ func modeOf(trust *model.Trust) model.Mode {
 
 // sessionLimit is how long a request to the backend may last, 0 for ever. It
 // begins with the request, whatever the connection's age, and ends upgraded and
-// HTTP/2 streams too, with the response flag UMSDR.
-func sessionLimit(b *model.Backend) time.Duration {
-	if b.Trust == nil {
-		return 0
+// HTTP/2 streams too, with the response flag UMSDR. Copies end soon, also
+// where there is no trust.
+func sessionLimit(b *model.Backend) (limit time.Duration) {
+	if b.Trust != nil {
+		limit = model.LimitSession(b.SessionLimit, modeOf(b.Trust))
 	}
-	return model.LimitSession(b.SessionLimit, modeOf(b.Trust))
+	if b.Mirror && (limit == 0 || limit > model.MirrorLimit) {
+		return model.MirrorLimit
+	}
+	return limit
 }
 
 // upstreamOptions are the HTTP options per protocol and limit, written once: every

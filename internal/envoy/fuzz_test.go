@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,7 @@ func (s *source) backend() model.Backend {
 		Port:     int32(s.number(443, 80)),
 		Protocol: model.BackendProtocol(s.text(string(model.HTTP1), string(model.HTTP2), string(model.TCP))),
 	}
+	b.Mirror = s.choose(3) == 0
 	if s.choose(4) > 0 {
 		b.Trust = s.trust()
 		b.SessionLimit = []time.Duration{0, model.NoSessionLimit, time.Minute}[s.choose(3)]
@@ -383,10 +385,26 @@ func checkAction(t *testing.T, resources envoy.Resources, route *routev3.Route) 
 		}
 	}
 	for _, name := range names {
-		if _, found := resources.Clusters[name]; !found && name != envoy.MissingCluster {
+		cluster, found := resources.Clusters[name]
+		if !found && name != envoy.MissingCluster {
 			t.Errorf("route %s leads to %q, which is not there", route.GetName(), name)
 		}
+		if found && forCopies(cluster.Cluster) {
+			t.Errorf("route %s leads to %q, which is for copies", route.GetName(), name)
+		}
 	}
+	for _, mirror := range action.GetRequestMirrorPolicies() {
+		if !forCopies(resources.Clusters[mirror.GetCluster()].Cluster) {
+			t.Errorf("route %s has copies sent to %q, which is not for copies", route.GetName(), mirror.GetCluster())
+		}
+	}
+}
+
+// forCopies says whether a cluster holds little, each for a short time.
+func forCopies(c *clusterv3.Cluster) bool {
+	limit := maxStreamDuration(c)
+	few := c.GetCircuitBreakers().GetThresholds()[0].GetMaxConnections().GetValue() <= 256
+	return few && 0 < limit && limit <= time.Minute && strings.HasSuffix(c.GetAltStatName(), "/mirror")
 }
 
 // encoded is every resource in its deterministic encoding, in an order.

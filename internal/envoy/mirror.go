@@ -19,7 +19,7 @@ const million = 1_000_000
 func (t *translation) mirrors(rule *model.Rule) ([]*routev3.RouteAction_RequestMirrorPolicy, error) {
 	var policies []*routev3.RouteAction_RequestMirrorPolicy
 	for _, mirror := range rule.Mirrors {
-		name := t.shareCluster(rule, model.WeightedBackend{Backend: mirror.Backend})
+		name := t.ruleCluster(rule, mirror.Backend, true)
 		if name == MissingCluster {
 			continue
 		}

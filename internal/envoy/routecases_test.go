@@ -47,9 +47,16 @@ func streamsCase(f fixture) model.Gateway {
 	return g
 }
 
+// copied is the backend that gets copies of what the backend gets.
+func copied(b model.Backend) model.Backend {
+	b.Mirror = true
+	return b
+}
+
 // callsCase has matches of gRPC calls, and mirrors good and bad.
 func callsCase(f fixture) model.Gateway {
 	api, strict := speaking(model.HTTP2, backend("api", nil)), speaking(model.HTTP2, backend("strict", f.strict()))
+	copies := copied(strict)
 	loose := speaking(model.HTTP2, backend("loose", f.strict(func(t *model.Trust) { t.Anchors, t.Names = nil, nil })))
 	call := func(p model.ValueMatch, shares ...model.WeightedBackend) model.Rule {
 		return model.Rule{
@@ -58,17 +65,19 @@ func callsCase(f fixture) model.Gateway {
 	}
 	mirrored := call(path(model.Exact, "/shop.Cart/Add"), share(api, 1))
 	mirrored.Mirrors = []model.Mirror{
-		{Backend: strict.Name(), Numerator: 5, Denominator: 100},
-		{Backend: strict.Name(), Numerator: 1, Denominator: 3},
-		{Backend: loose.Name(), Numerator: 1, Denominator: 1},
+		{Backend: copies.Name(), Numerator: 5, Denominator: 100},
+		{Backend: copies.Name(), Numerator: 1, Denominator: 3},
+		{Backend: copied(loose).Name(), Numerator: 1, Denominator: 1},
+		{Backend: strict.Name(), Numerator: 1, Denominator: 1}, // not for copies
 		{Backend: "default/x/1/0", Numerator: 1, Denominator: 1},
 	}
 	refused := call(path(model.Prefix, "/shop.Cart"), model.WeightedBackend{Weight: 1})
-	refused.Mirrors = []model.Mirror{{Backend: strict.Name(), Numerator: 1, Denominator: 1}}
+	refused.Mirrors = []model.Mirror{{Backend: copies.Name(), Numerator: 1, Denominator: 1}}
 	wrong := call(path(model.Prefix, "/shop.List"), share(api, 1))
-	wrong.Mirrors = []model.Mirror{{Backend: strict.Name(), Numerator: 2, Denominator: 1}}
-	return gateway([]model.Backend{api, strict, loose}, host("calls.example.com",
+	wrong.Mirrors = []model.Mirror{{Backend: copies.Name(), Numerator: 2, Denominator: 1}}
+	return gateway([]model.Backend{api, strict, copies, copied(loose), copied(api)}, host("calls.example.com",
 		mirrored, refused, wrong,
+		call(path(model.Exact, "/shop.Cart/Drop"), share(copies, 1)), // for copies alone
 		call(path(model.Regex, "/[^/]+/Ping"), share(strict, 1)),
 		call(path(model.Prefix, "/"), share(strict, 1), share(api, 1)),
 	))

@@ -53,7 +53,7 @@ func (t *translation) shares(rule *model.Rule) ([]clusterShare, error) {
 			continue
 		}
 		total += uint64(share.Weight)
-		name := t.shareCluster(rule, share)
+		name := t.ruleCluster(rule, share.Backend, false)
 		valid = valid || name != MissingCluster
 		shares = append(shares, clusterShare{cluster: name, weight: share.Weight})
 	}
@@ -67,23 +67,34 @@ func (t *translation) shares(rule *model.Rule) ([]clusterShare, error) {
 	}
 }
 
-// shareCluster is the cluster of a share; MissingCluster where the model gives
-// none, or where it could not be written.
-func (t *translation) shareCluster(rule *model.Rule, share model.WeightedBackend) string {
-	if share.Backend == "" {
+// ruleCluster is the cluster of a share, or of copies; MissingCluster where the
+// model gives none, where it could not be written, or where it has the limits of
+// the other.
+func (t *translation) ruleCluster(rule *model.Rule, backend string, copies bool) string {
+	if backend == "" {
 		return MissingCluster
 	}
-	if _, written := t.out.Clusters[share.Backend]; written {
-		return share.Backend
+	wrong := ""
+	switch mirror, known := t.names[backend]; {
+	case !known:
+		wrong = "is not one of the Gateway's"
+	case mirror && !copies:
+		wrong = "gets copies alone"
+	case copies && !mirror:
+		wrong = "gets no copies"
 	}
-	if !t.names[share.Backend] {
+	if wrong != "" {
 		t.faults = append(t.faults, Fault{
 			Object:   rule.Route,
 			Resource: ruleName(rule),
-			Message:  fmt.Sprintf("the backend %q is not one of the Gateway's", share.Backend),
+			Message:  fmt.Sprintf("the backend %q %s", backend, wrong),
 		})
+		return MissingCluster
 	}
-	return MissingCluster
+	if _, written := t.out.Clusters[backend]; !written {
+		return MissingCluster
+	}
+	return backend
 }
 
 // newRouteAction is what every route to backends has.

@@ -45,7 +45,8 @@ func Translate(gateway model.Gateway) (Resources, []Fault) {
 // translation is one Translate while it runs.
 type translation struct {
 	gateway model.Gateway
-	// names are those of the model's backends, written or not.
+	// names are those of the model's backends, written or not, each with whether it
+	// gets copies.
 	names map[string]bool
 	// ports are those that have a listener.
 	ports   map[int32]bool
@@ -76,7 +77,7 @@ func (t *translation) try(object gwapi.Key, resource string, part func() error) 
 func (t *translation) cluster(b *model.Backend) {
 	// Computed once: it is a digest of everything in the trust.
 	name := b.Name()
-	t.names[name] = true
+	t.names[name] = b.Mirror
 	t.try(owner(b), name, func() error {
 		written, err := t.newCluster(b, name)
 		if err != nil {

@@ -28,6 +28,9 @@ type Backend struct {
 	// list their ports by it.
 	PortName string
 	Protocol BackendProtocol
+	// Mirror says that it gets copies of requests, never requests themselves. Nobody
+	// waits for its answers, so it has limits of its own: see MirrorLimit.
+	Mirror bool `json:",omitzero"`
 	// Trust is what Envoy enforces; nil is plaintext.
 	Trust *Trust
 	// Written is the policy without its mode, what strict verification would
@@ -41,12 +44,16 @@ type Backend struct {
 }
 
 // Name is the name of the Envoy cluster and of its endpoint assignment:
-// namespace/service/port/digest, the digest covering protocol, trust and limit.
+// namespace/service/port/digest, the digest covering protocol, trust, limit and
+// whether it gets copies.
 func (b Backend) Name() string {
 	decided := []any{b.Protocol, b.Trust.canonical()}
 	if b.SessionLimit != 0 {
 		// Left out where 0: what was added later must not rename every cluster.
 		decided = append(decided, b.SessionLimit)
+	}
+	if b.Mirror {
+		decided = append(decided, "mirror")
 	}
 	return fmt.Sprintf("%s/%s", b.StatName(), digest(decided...)[:16])
 }

@@ -16,6 +16,10 @@ const DefaultSessionLimit = 24 * time.Hour
 // have ended for what was under way too.
 const InsecureSessionLimit = time.Hour
 
+// MirrorLimit is the most for a copy of a request. Its answer is thrown away, so
+// nobody notices one that never comes, and nobody but Envoy could end it.
+const MirrorLimit = time.Minute
+
 // NoSessionLimit is the limit of what may last forever.
 const NoSessionLimit time.Duration = -1
 

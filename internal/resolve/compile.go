@@ -47,11 +47,30 @@ type reachKey struct {
 	protocol         model.BackendProtocol
 }
 
-// decidedReach is a reach with the answer of the policies.
+// decidedReach is a reach with the answer of the policies. Copies of requests are
+// decided about as requests are, and have a Backend of their own.
 type decidedReach struct {
 	decision tlsDecision
-	// name is the Backend's, "" where requests get a 500.
-	name string
+	// backend is for requests; unused where they get a 500.
+	backend model.Backend
+	// names are of the Backends that were added, by whether they get copies. A name
+	// is a digest of the whole trust, so each is made once.
+	names map[bool]string
+}
+
+// name adds the Backend to the Gateway; "" where requests get a 500.
+func (d *decidedReach) name(gateway *gatewayNode, copies bool) string {
+	if d.names == nil {
+		return ""
+	}
+	name, known := d.names[copies]
+	if !known {
+		backend := d.backend
+		backend.Mirror = copies
+		name = gateway.addBackend(backend)
+		d.names[copies] = name
+	}
+	return name
 }
 
 // reaches lists the ports that routes on our Gateways lead to, each once for
@@ -86,14 +105,13 @@ func reaches(routes []*routeNode) (list []reach) {
 
 // compiler puts routes on Gateways.
 type compiler struct {
-	b       *builder
-	decided map[reachKey]decidedReach
+	decided map[reachKey]*decidedReach
 }
 
 // compile decides every reach and puts each route on each of our Gateways that
 // takes it.
 func (b *builder) compile(routes []*routeNode, list []reach, policies *tlsPolicies) {
-	c := compiler{b: b, decided: make(map[reachKey]decidedReach, len(list))}
+	c := compiler{decided: make(map[reachKey]*decidedReach, len(list))}
 	for _, r := range list {
 		c.decide(r, policies)
 	}
@@ -143,18 +161,19 @@ func bindingsOn(route *routeView, gateway *gatewayNode) (bindings []binding) {
 	return bindings
 }
 
-// decide asks the policies about a reach and makes its Backend.
+// decide asks the policies about a reach.
 func (c *compiler) decide(r reach, policies *tlsPolicies) {
-	answer := decidedReach{decision: policies.decide(r)}
+	answer := &decidedReach{decision: policies.decide(r)}
 	if answer.decision.FaultReason == "" && answer.decision.Fault == "" {
-		answer.name = c.b.byKey[r.Gateway].addBackend(model.Backend{
+		answer.names = make(map[bool]string, 1)
+		answer.backend = model.Backend{
 			Service:  r.Service,
 			Port:     r.Port.Port,
 			PortName: r.Port.Name,
 			Protocol: r.Protocol,
 			Trust:    answer.decision.Trust,
 			Written:  answer.decision.Written,
-		})
+		}
 	}
 	c.decided[reachKey{r.Gateway, r.Service, r.Port.Port, r.Protocol}] = answer
 }
@@ -213,7 +232,7 @@ func (c *compiler) backend(gateway *gatewayNode, ref *backendRef, passthrough bo
 		return compiledBackend{reason: "Undecided", fault: fmt.Sprintf("%s port %d was not decided", ref.service, ref.number)}
 	}
 	return compiledBackend{
-		name:        answer.name,
+		name:        answer.name(gateway, ref.mirror != nil),
 		decision:    answer.decision.Decision,
 		reason:      answer.decision.FaultReason,
 		fault:       answer.decision.Fault,

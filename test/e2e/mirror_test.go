@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -19,9 +21,14 @@ import (
 type audience struct {
 	address               netip.AddrPort
 	connections, requests atomic.Int32
+	// open are the connections there are now, peak the most that there were at once.
+	open, peak atomic.Int32
+	// given are the requests that were never answered and have ended.
+	given atomic.Int32
 }
 
-func newAudience(t *testing.T, identity *pki.Identity) *audience {
+// newAudience answers every request but those to silent, which it lets wait for ever.
+func newAudience(t *testing.T, identity *pki.Identity, silent ...string) *audience {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(randomLoopback().String(), "0"))
 	if err != nil {
@@ -32,17 +39,33 @@ func newAudience(t *testing.T, identity *pki.Identity) *audience {
 		ReadHeaderTimeout: patience,
 		ErrorLog:          log.New(io.Discard, "", 0),
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{identity.TLS()}},
-		Handler:           http.HandlerFunc(func(http.ResponseWriter, *http.Request) { a.requests.Add(1) }),
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			if state == http.StateNew {
-				a.connections.Add(1)
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			a.requests.Add(1)
+			if slices.Contains(silent, r.Host) {
+				<-r.Context().Done()
+				a.given.Add(1)
 			}
-		},
+		}),
+		ConnState: func(_ net.Conn, state http.ConnState) { a.count(state) },
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.ServeTLS(listener, "", "") }()
 	t.Cleanup(func() { _ = server.Close(); <-done })
 	return a
+}
+
+// count takes in what became of a connection.
+func (a *audience) count(state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		a.connections.Add(1)
+		for now, peak := a.open.Add(1), a.peak.Load(); now > peak && !a.peak.CompareAndSwap(peak, now); {
+			peak = a.peak.Load()
+		}
+	case http.StateClosed, http.StateHijacked:
+		a.open.Add(-1)
+	case http.StateActive, http.StateIdle:
+	}
 }
 
 func TestAMirrorGetsCopiesUnderItsPolicyOrNothing(t *testing.T) {
@@ -100,5 +123,72 @@ func TestAMirrorGetsCopiesUnderItsPolicyOrNothing(t *testing.T) {
 	if got := w.routeCondition("main", "ResolvedRefs"); got.Reason != "UnsupportedProtocol" ||
 		!strings.Contains(got.Message, "filters[2].requestMirror.backendRef: no requests are mirrored to it") {
 		t.Errorf("ResolvedRefs: %+v", got)
+	}
+}
+
+// silentMirror is a world in which main.test is answered, and copied to a Service
+// that answers what it is asked itself, as both.test, and no copy.
+func silentMirror(t *testing.T, parameters string) (*world, *audience) {
+	t.Helper()
+	f := newFixtures(t)
+	main, both := newAudience(t, f.good), newAudience(t, f.good, "main.test")
+	w := newWorld(t)
+	w.base(parameters)
+	w.write("rows.yaml", f.bundles+policy("main", f.trusted, nil)+policy("both", f.trusted, nil)+
+		service("both", "both.test", both.address, "")+
+		strings.Replace(service("main", "main.test", main.address, ""), "rules: [{backendRefs",
+			"rules: [{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: both, port: 443}}}], backendRefs", 1))
+	w.start()
+	w.eventually("the Gateway serves", func() bool {
+		return w.get("both.test") == http.StatusOK && w.get("main.test") == http.StatusOK
+	})
+	return w, both
+}
+
+func TestAMirrorThatNeverAnswersHoldsFewConnections(t *testing.T) {
+	// The documented limit (docs/policy.md); each worker thread may have one more.
+	const limit, workers = 256, 4
+	// More than are sent and may wait.
+	const requests, clients = 2*limit + 100, 4
+	w, both := silentMirror(t, allowAll)
+	var failed atomic.Int32
+	var sending sync.WaitGroup
+	for range clients {
+		sending.Go(func() {
+			for range requests / clients {
+				if w.get("main.test") != http.StatusOK {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	sending.Wait()
+	if got := failed.Load(); got > 0 {
+		t.Errorf("%d of %d requests failed whose copies nobody answers", got, requests)
+	}
+	w.eventually("the mirror has its connections", func() bool { return both.open.Load() >= limit })
+	w.eventually("copies are dropped", func() bool {
+		dropped := w.stat("cluster.default/both/443/mirror.upstream_rq_pending_overflow")
+		return dropped != "" && dropped != "0"
+	})
+	for range 20 {
+		if got := w.get("both.test"); got != http.StatusOK {
+			t.Errorf("a request to the Service itself gets %d", got)
+		}
+	}
+	// Those of its own requests are closed or idle: one each at most.
+	own := int32(1 + 20)
+	if got := both.peak.Load(); got > limit+workers+own {
+		t.Errorf("the mirror had %d connections at once, %d are documented", got, limit)
+	}
+}
+
+func TestACopyThatIsNeverAnsweredEnds(t *testing.T) {
+	w, both := silentMirror(t, strings.Replace(allowAll, "{backendTLS", "{envoy: {maxStreamDuration: 2s}, backendTLS", 1))
+	w.within(patience/2, "the copy is given up, long before the limit of those without another", func() bool {
+		return both.given.Load() > 0
+	})
+	if got := w.get("main.test"); got != http.StatusOK {
+		t.Errorf("the request itself gets %d", got)
 	}
 }

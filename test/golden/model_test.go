@@ -60,6 +60,7 @@ type clientsView struct {
 type backendView struct {
 	PortName string                `json:"portName,omitempty"`
 	Protocol model.BackendProtocol `json:"protocol"`
+	Mirror   bool                  `json:"mirror,omitempty"`
 	Trust    *trustView            `json:"trust"`
 	Written  *trustView            `json:"written,omitempty"`
 }
@@ -138,7 +139,10 @@ func viewGateway(known certificates, gateway model.Gateway) gatewayView {
 		view.Listeners = append(view.Listeners, shown)
 	}
 	for _, backend := range gateway.Backends {
-		shown := backendView{PortName: backend.PortName, Protocol: backend.Protocol, Trust: viewTrust(known, backend.Trust)}
+		shown := backendView{
+			PortName: backend.PortName, Protocol: backend.Protocol, Mirror: backend.Mirror,
+			Trust: viewTrust(known, backend.Trust),
+		}
 		if backend.Trust != nil && backend.Trust.Digest() != backend.Written.Digest() {
 			shown.Written = viewTrust(known, backend.Written)
 		}
