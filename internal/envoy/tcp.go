@@ -103,6 +103,9 @@ func (t *translation) streamChain(
 		return nil, err
 	}
 	chain, err := t.proxyChain(hostname, name, t.newProxy(l, shares))
+	if err == nil {
+		err = t.assertSessions(chain)
+	}
 	if err != nil || server.Passthrough {
 		return chain, err
 	}
