@@ -53,24 +53,27 @@ type decidedReach struct {
 	decision tlsDecision
 	// backend is for requests; unused where they get a 500.
 	backend model.Backend
-	// names are of the Backends that were added, by whether they get copies. A name
+	// requests and copies name the Backends for these, "" until there is one. A name
 	// is a digest of the whole trust, so each is made once.
-	names map[bool]string
+	requests, copies string
 }
 
-// name adds the Backend to the Gateway; "" where requests get a 500.
+// name is that of the Backend for requests, or for copies of them, which it adds
+// to the Gateway; "" where requests get a 500.
 func (d *decidedReach) name(gateway *gatewayNode, copies bool) string {
-	if d.names == nil {
+	if d.decision.FaultReason != "" || d.decision.Fault != "" {
 		return ""
 	}
-	name, known := d.names[copies]
-	if !known {
+	name := &d.requests
+	if copies {
+		name = &d.copies
+	}
+	if *name == "" {
 		backend := d.backend
 		backend.Mirror = copies
-		name = gateway.addBackend(backend)
-		d.names[copies] = name
+		*name = gateway.addBackend(backend)
 	}
-	return name
+	return *name
 }
 
 // reaches lists the ports that routes on our Gateways lead to, each once for
@@ -163,19 +166,18 @@ func bindingsOn(route *routeView, gateway *gatewayNode) (bindings []binding) {
 
 // decide asks the policies about a reach.
 func (c *compiler) decide(r reach, policies *tlsPolicies) {
-	answer := &decidedReach{decision: policies.decide(r)}
-	if answer.decision.FaultReason == "" && answer.decision.Fault == "" {
-		answer.names = make(map[bool]string, 1)
-		answer.backend = model.Backend{
+	decision := policies.decide(r)
+	c.decided[reachKey{r.Gateway, r.Service, r.Port.Port, r.Protocol}] = &decidedReach{
+		decision: decision,
+		backend: model.Backend{
 			Service:  r.Service,
 			Port:     r.Port.Port,
 			PortName: r.Port.Name,
 			Protocol: r.Protocol,
-			Trust:    answer.decision.Trust,
-			Written:  answer.decision.Written,
-		}
+			Trust:    decision.Trust,
+			Written:  decision.Written,
+		},
 	}
-	c.decided[reachKey{r.Gateway, r.Service, r.Port.Port, r.Protocol}] = answer
 }
 
 // addBackend makes sure that the Gateway has a Backend, and returns its name.

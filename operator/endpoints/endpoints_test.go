@@ -113,6 +113,21 @@ func TestOnlyTheServicesOwnClustersArePublished(t *testing.T) {
 	expect(t, p, map[string][]string{"web " + strict.Name(): {}, "other " + pinned.Name(): {}})
 }
 
+func TestABackendThatGetsCopiesTooHasItsEndpointsInBothClusters(t *testing.T) {
+	p := &published{}
+	e := endpoints.New(site, p)
+	api, db := backend("api", "strict"), backend("db", "strict")
+	copies := api
+	copies.Mirror = true
+	e.Sync(key("web"), []model.Backend{api, copies, db})
+	expect(t, p, map[string][]string{"web " + api.Name(): {}, "web " + copies.Name(): {}, "web " + db.Name(): {}})
+	e.SetSlices(service("api"), []*discoveryv1.EndpointSlice{slice("api", 1, "127.0.0.2")})
+	expect(t, p, map[string][]string{"web " + api.Name(): {"127.0.0.2:1"}, "web " + copies.Name(): {"127.0.0.2:1"}})
+	e.Sync(key("web"), []model.Backend{api, db})
+	e.SetSlices(service("api"), nil)
+	expect(t, p, map[string][]string{"web " + api.Name(): {}})
+}
+
 func TestAClusterThatIsGoneIsNotPublishedAgain(t *testing.T) {
 	p := &published{}
 	e := endpoints.New(site, p)

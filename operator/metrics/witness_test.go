@@ -160,10 +160,13 @@ func backend(protocol model.BackendProtocol, mode model.Mode, checked string) mo
 func TestWhatLiveChecksFoundIsCountedOncePerPort(t *testing.T) {
 	s := newStage(t)
 	key := model.ProbeKey{Service: api, Port: 443, Written: "w"}
+	copies := backend(model.HTTP1, model.Standard, "w")
+	copies.Mirror = true
 	result := resolve.Result{Gateways: map[gwapi.Key]model.Gateway{web: {
 		Key: web,
 		Backends: []model.Backend{
-			// One port in two protocols is one subject of the checks.
+			// One port in two protocols, and for copies, is one subject of the checks.
+			copies,
 			backend(model.HTTP1, model.Standard, "w"), backend(model.HTTP2, model.Standard, "w"),
 			backend(model.HTTP1, model.Standard, ""),
 		},
@@ -189,11 +192,14 @@ func TestEnvoysAndBackendsOfAGateway(t *testing.T) {
 	s := newStage(t)
 	has := map[gwapi.Key]string{web: "1", policy: "1"}
 	insecure := backend(model.HTTP1, model.InsecureSkipVerification, "")
+	copies := insecure
+	copies.Mirror = true
 	plain := model.Backend{Service: gwapi.KeyOf(gwapi.KindService, "shop", "plain"), Port: 80}
 	result := resolve.Result{Gateways: map[gwapi.Key]model.Gateway{web: {
 		Key: web, Shares: has, Unresolved: true,
-		// While a mode begins, its port has a strict cluster and an insecure one.
-		Backends: []model.Backend{backend(model.HTTP1, model.Standard, ""), insecure, plain},
+		// While a mode begins, its port has a strict cluster and an insecure one, and one
+		// more for copies.
+		Backends: []model.Backend{backend(model.HTTP1, model.Standard, ""), insecure, copies, plain},
 	}}}
 	observed := snapshot.Observed{
 		Envoys: map[gwapi.Key][]model.Envoy{web: {

@@ -15,10 +15,13 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/backendtls/backendtls/internal/envoy"
 	"github.com/backendtls/backendtls/internal/model"
@@ -26,7 +29,7 @@ import (
 )
 
 // judgeResources holds what would be sent against the rules for TLS contexts,
-// which docs/architecture.md lists as A1 to A12.
+// which docs/architecture.md lists as A1 to A14.
 func judgeResources(t *testing.T, snap *snapshot.Snapshot, gateway model.Gateway, resources envoy.Resources) {
 	t.Helper()
 	backends := map[string]model.Backend{}
@@ -43,6 +46,9 @@ func judgeResources(t *testing.T, snap *snapshot.Snapshot, gateway model.Gateway
 			if fault := downstreamFault(chain.GetTransportSocket(), resources.Secrets); fault != "" {
 				t.Errorf("%s: listener %s: %s", gateway.Key, name, fault)
 			}
+			if fault := sessionFault(chain, gateway, backends); fault != "" {
+				t.Errorf("%s: listener %s: %s", gateway.Key, name, fault)
+			}
 		}
 	}
 }
@@ -55,6 +61,8 @@ func clusterFault(snap *snapshot.Snapshot, b model.Backend, c *clusterv3.Cluster
 		return "A9: an endpoint may choose another transport socket"
 	case b.Trust == nil && c.GetTransportSocket() != nil:
 		return "A9: a transport socket without a trust"
+	case b.Mirror && !holdsLittle(c):
+		return "A14: copies may hold many connections, or for long"
 	case b.Trust == nil:
 		return plaintextFault(snap, b)
 	}
@@ -73,6 +81,53 @@ func clusterFault(snap *snapshot.Snapshot, b model.Backend, c *clusterv3.Cluster
 		}
 	}
 	return contextFault(b, context)
+}
+
+// holdsLittle says whether what is sent to the cluster is little and ends soon.
+func holdsLittle(c *clusterv3.Cluster) bool {
+	for _, packed := range c.GetTypedExtensionProtocolOptions() {
+		options := &httpv3.HttpProtocolOptions{}
+		if err := packed.UnmarshalTo(options); err != nil {
+			return false
+		}
+		limit := options.GetCommonHttpProtocolOptions().GetMaxStreamDuration().AsDuration()
+		if limit <= 0 || limit > time.Minute {
+			return false
+		}
+	}
+	for _, threshold := range c.GetCircuitBreakers().GetThresholds() {
+		for _, most := range []*wrapperspb.UInt32Value{
+			threshold.GetMaxConnections(), threshold.GetMaxRequests(), threshold.GetMaxPendingRequests(),
+		} {
+			if most == nil || most.GetValue() > 256 {
+				return false
+			}
+		}
+	}
+	return len(c.GetTypedExtensionProtocolOptions()) == 1 && len(c.GetCircuitBreakers().GetThresholds()) == 1
+}
+
+// sessionFault: a session of a TLS listener ends if any backend of it has a trust
+// (A12).
+func sessionFault(chain *listenerv3.FilterChain, gateway model.Gateway, backends map[string]model.Backend) string {
+	proxy := &tcpv3.TcpProxy{}
+	if len(chain.GetFilters()) == 0 || chain.GetFilters()[0].GetTypedConfig().UnmarshalTo(proxy) != nil {
+		return ""
+	}
+	names := []string{proxy.GetCluster()}
+	for _, share := range proxy.GetWeightedClusters().GetClusters() {
+		names = append(names, share.GetName())
+	}
+	limit := proxy.GetMaxDownstreamConnectionDuration().AsDuration()
+	for _, name := range names {
+		trust := backends[name].Trust
+		switch {
+		case trust == nil:
+		case gateway.SessionLimit >= 0 && limit == 0, trust.Mode.Insecure() && (limit == 0 || limit > time.Hour):
+			return fmt.Sprintf("A12: sessions with %s end after %s", name, limit)
+		}
+	}
+	return ""
 }
 
 // plaintextFault: a port that says https is never spoken to in plaintext, unless
