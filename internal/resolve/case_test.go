@@ -43,6 +43,8 @@ type testCase struct {
 	// Unseen are kinds, or kind/namespace; with ! in front, what was read of an
 	// unseen kind all the same.
 	Unseen []string `json:"unseen"`
+	// Denied is why ClusterTrustBundles may not be read.
+	Denied string `json:"denied"`
 	// Envoys are by Gateway; "settled" ones acknowledged everything.
 	Envoys         map[string][]testEnvoy `json:"envoys"`
 	Untranslatable map[string]string      `json:"untranslatable"`
@@ -140,7 +142,7 @@ func readCase(t testing.TB, path string) (testCase, *snapshot.Snapshot) {
 // apply puts what is not an object into the snapshot.
 func (c *testCase) apply(t testing.TB, snap *snapshot.Snapshot) {
 	t.Helper()
-	snap.Site.Standalone = !c.Cluster
+	snap.Site.Standalone, snap.TrustBundlesDenied = !c.Cluster, c.Denied
 	for _, text := range c.AllowAddresses {
 		snap.Site.AllowAddresses = append(snap.Site.AllowAddresses, netip.MustParsePrefix(text))
 	}

@@ -167,6 +167,9 @@ func (b *builder) frontendCA(
 		kind = gwapi.KindSecret
 	case gwapi.KindClusterTrustBundle.Is(&ref.Group, &ref.Kind, "", "") && b.snap.TrustBundlesServed:
 		return b.frontendTrustBundle(gateway, f, field, ref)
+	case gwapi.KindClusterTrustBundle.Is(&ref.Group, &ref.Kind, "", "") && b.snap.TrustBundlesDenied != "":
+		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, field+b.snap.TrustBundlesDenied)
+		return bundle{}, false
 	default:
 		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, fmt.Sprintf(
 			"%s%s is not supported, core/%s and core/%s are", field,

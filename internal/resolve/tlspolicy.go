@@ -225,6 +225,9 @@ func authority(
 		}
 	}
 	if gwapi.KindClusterTrustBundle.Is(&ref.Group, &ref.Kind, "", "") {
+		if snap.TrustBundlesDenied != "" {
+			return gwapi.Key{}, snap.TrustBundlesDenied
+		}
 		if !snap.TrustBundlesServed {
 			return gwapi.Key{}, "this cluster does not serve ClusterTrustBundles (certificates.k8s.io/v1), " +
 				"which Kubernetes does since 1.37; want a ConfigMap or Secret (group \"\") with the key " + caKey

@@ -45,6 +45,7 @@ func TestAClusterTrustBundleThatCannotBeUsedTrustsNothing(t *testing.T) {
 		"no such API": {bundled(t), report.PolicyReasonInvalidKind, []string{
 			"caCertificateRefs[0]", "does not serve ClusterTrustBundles", "1.37",
 		}},
+		"no right": {denied(bundled(t)), report.PolicyReasonInvalidKind, []string{"caCertificateRefs[0]: the operator may not"}},
 		"no such object": {served(bundled(t)), report.PolicyReasonInvalidCACertificateRef, []string{
 			"clustertrustbundle/example.com:roots:v1 does not exist",
 		}},
@@ -80,5 +81,10 @@ func TestAnotherTrustBundleIsAnotherCluster(t *testing.T) {
 
 func served(w *world) *world {
 	w.snap.TrustBundlesServed = true
+	return w
+}
+
+func denied(w *world) *world {
+	w.snap.TrustBundlesDenied = "the operator may not"
 	return w
 }

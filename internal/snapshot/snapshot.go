@@ -35,9 +35,11 @@ type Snapshot struct {
 	Namespaces      Objects[*corev1.Namespace]
 
 	// TrustBundles are cluster-wide CA bundles. They can be referred to only where
-	// TrustBundlesServed says that there is such an API.
+	// TrustBundlesServed says that there is such an API; TrustBundlesDenied is a
+	// sentence that says why it is of no use where it is, "" if nothing is known.
 	TrustBundles       Objects[*certificatesv1.ClusterTrustBundle]
 	TrustBundlesServed bool
+	TrustBundlesDenied string
 
 	// EndpointSlices are here for readers that list once (the plugin).
 	// resolve.Build does not read them: an endpoint change is no reason to build.

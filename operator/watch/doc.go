@@ -9,7 +9,8 @@
 // by name, of those that a build named (Need), and what cannot be read within
 // some seconds is a Fault in the Snapshot. Where the API server is away, the
 // Snapshot stays as it is; where CustomResourceDefinitions are missing, the
-// Source says so and waits for them.
+// Source says so and waits for them. ClusterTrustBundles alone are waited for by
+// nobody, and forgotten once they can be read no longer: they are nothing but trust.
 //
 // Objects in a Snapshot belong to the cache and are never modified. It knows
 // gwapi, snapshot and report, and no other room of the operator.

@@ -25,8 +25,9 @@ const (
 // findings are the kinds that are not followed yet, by why.
 type findings struct {
 	// missing and absent are CustomResourceDefinitions, of kinds that are needed
-	// and of optional ones; forbidden are resources.
-	missing, absent, forbidden []string
+	// and of optional ones; forbidden are resources, denied those without which
+	// everything else goes on.
+	missing, absent, forbidden, denied []string
 	// silence is the error where the API server gave no answer.
 	silence error
 	// install are the commands that install what is missing.
@@ -49,6 +50,7 @@ func (s *Source) follow(ctx context.Context) bool {
 		if found.silence != nil {
 			break // Nothing else will be answered now.
 		}
+		subject.denied = apierrors.IsForbidden(err)
 	}
 	if ctx.Err() == nil {
 		s.tell(found)
@@ -60,9 +62,11 @@ func (s *Source) follow(ctx context.Context) bool {
 func (f *findings) sort(s *subject, err error) {
 	switch {
 	case err == nil:
+	case apierrors.IsForbidden(err) && s.kind == gwapi.KindClusterTrustBundle:
+		f.denied = append(f.denied, s.definition())
 	case apierrors.IsForbidden(err):
 		f.forbidden = append(f.forbidden, schema.GroupResource{Group: s.version.Group, Resource: s.plural}.String())
-	case !apierrors.IsNotFound(err) && !meta.IsNoMatchError(err):
+	case !unserved(err):
 		f.silence = err
 	case s.optional:
 		f.absent = append(f.absent, s.definition())
@@ -78,13 +82,8 @@ func (f *findings) sort(s *subject, err error) {
 	}
 }
 
-// followsTrustBundles says whether the API server serves ClusterTrustBundles: one
-// that begins to is noticed at the next look.
-func (s *Source) followsTrustBundles() bool {
-	return slices.ContainsFunc(s.subjects, func(subject *subject) bool {
-		return subject.kind == gwapi.KindClusterTrustBundle && subject.following != nil
-	})
-}
+// unserved says whether the API server does not know a kind.
+func unserved(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
 
 // watch begins to follow a kind.
 func (s *Source) watch(ctx context.Context, subject *subject) error {
@@ -111,6 +110,11 @@ func (s *Source) tell(found findings) {
 	s.tellChanged(&s.missing, found.missing, func(subject string) {
 		s.journal.err(subject, "waiting for CustomResourceDefinitions that are not installed, or not in the version in "+
 			"brackets; nothing is served before", "missing", found.missing, "install", found.install)
+	})
+	s.tellChanged(&s.denied, found.denied, func(subject string) {
+		if subject != s.denied {
+			s.config.Log.Warn("policies and listeners that name one are refused: "+trustBundlesDenied, "forbidden", found.denied)
+		}
 	})
 	if now := strings.Join(found.absent, " "); now != s.absent {
 		s.config.Log.Info("optional kinds without objects, because the API server does not serve them",

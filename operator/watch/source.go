@@ -61,7 +61,7 @@ type Source struct {
 	contents *contents
 	subjects []*subject
 	// missing, absent and forbidden are what the log last said of these findings.
-	missing, absent, forbidden string
+	missing, absent, forbidden, denied string
 
 	mu      sync.Mutex
 	synced  bool
@@ -73,8 +73,10 @@ type Source struct {
 	// held is since when Need has been saying no.
 	held    time.Time
 	bundles map[string]string
-	// trustBundlesServed says that ClusterTrustBundles are followed.
+	// trustBundlesServed says that ClusterTrustBundles are followed,
+	// trustBundlesDenied why not if there may be some.
 	trustBundlesServed bool
+	trustBundlesDenied string
 	changes            chan struct{}
 }
 
@@ -116,9 +118,9 @@ func New(config Config) *Source {
 		parameters:   newTable(s, gwapi.KindGatewayParameters, specDiffers[*v1alpha1.GatewayParameters]),
 		services:     newTable(s, gwapi.KindService, serviceDiffers),
 		namespaces:   newTable(s, gwapi.KindNamespace, labelsDiffer[*corev1.Namespace]),
-		trustBundles: newTable(s, gwapi.KindClusterTrustBundle, trustBundleDiffers),
+		trustBundles: newTrustBundles(s),
 	}
-	s.tables.services.named, s.tables.trustBundles.named = true, true
+	s.tables.services.named = true
 	s.subjects = s.everySubject()
 	return s
 }
@@ -163,6 +165,7 @@ func (s *Source) Snapshot() *snapshot.Snapshot {
 		TrustBundles:    s.tables.trustBundles.objects(),
 
 		TrustBundlesServed: s.trustBundlesServed,
+		TrustBundlesDenied: s.trustBundlesDenied,
 
 		Secrets:    secrets,
 		ConfigMaps: configMaps,
@@ -250,6 +253,7 @@ func (s *Source) Run(ctx context.Context) error {
 // look follows the kinds that have become available, finds out whether
 // everything was read, and says when to look again.
 func (s *Source) look(ctx context.Context) time.Duration {
+	doubted := s.doubt(ctx)
 	if !s.follow(ctx) {
 		return s.pace.missing
 	}
@@ -261,12 +265,9 @@ func (s *Source) look(ctx context.Context) time.Duration {
 	bundles, known := s.readBundles(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	served := s.followsTrustBundles()
-	if known && !sameBundles(s.bundles, bundles) || served != s.trustBundlesServed {
-		if known {
-			s.bundles = bundles
-		}
-		s.trustBundlesServed, s.current = served, nil
+	s.noteTrustBundles()
+	if known && !sameBundles(s.bundles, bundles) {
+		s.bundles, s.current = bundles, nil
 		if s.synced {
 			s.signal()
 		}
@@ -278,7 +279,7 @@ func (s *Source) look(ctx context.Context) time.Duration {
 			"services", len(s.tables.services.byName))
 		s.signal()
 	}
-	if !known {
+	if !known || doubted {
 		return s.pace.missing
 	}
 	return s.pace.recheck

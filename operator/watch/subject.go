@@ -28,6 +28,10 @@ type subject struct {
 	handler  toolscache.ResourceEventHandler
 	// following is nil before the kind is there.
 	following toolscache.ResourceEventHandlerRegistration
+	// asked is when ask did last. denied: it was answered that the operator may
+	// not list the kind. doubted: see doubt.
+	asked           time.Time
+	denied, doubted bool
 }
 
 // everySubject lists the kinds. Optional are those without which a Gateway
@@ -89,6 +93,7 @@ func (s *subject) definition() string { return s.plural + "." + s.version.Group 
 // ask lists one object of the kind: the API server then says whether it serves
 // the version that is read here, and whether the operator may read it.
 func (s *subject) ask(ctx context.Context, reader client.Reader, patience time.Duration) error {
+	s.asked = time.Now()
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	list := &metav1.PartialObjectMetadataList{}

@@ -2,6 +2,9 @@ package watch_test
 
 import (
 	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -20,23 +23,128 @@ func trustBundle(text string) *certificatesv1.ClusterTrustBundle {
 	}
 }
 
-func TestTrustBundlesAreThereOnceTheServerServesThem(t *testing.T) {
-	server := apitest.New(t)
-	install := server.Hook(func(_ context.Context, r apitest.Request) error {
+// unserved and denied are what the API server answers about a kind that it does
+// not know, and about one that the operator may not read.
+var (
+	unserved = apierrors.NewGenericServerResponse(404, "list", schema.GroupResource{}, "", "no such resource", 0, true)
+	denied   = apierrors.NewForbidden(
+		schema.GroupResource{Group: "certificates.k8s.io", Resource: "clustertrustbundles"}, "", errors.New("rbac"))
+)
+
+// withhold has ClusterTrustBundles answered with an error, in the watches that
+// run too, until it is called off.
+func withhold(server *apitest.Server, err error) (end func()) {
+	end = server.Hook(func(_ context.Context, r apitest.Request) error {
 		if r.Resource == "clustertrustbundles" {
-			return apierrors.NewGenericServerResponse(404, "list", schema.GroupResource{}, "", "no such resource", 0, true)
+			return err
 		}
 		return nil
 	})
-	server.Put(trustBundle("one"))
-	w := opened(t, server)
-	if snap := w.source.Snapshot(); snap.TrustBundlesServed || snap.TrustBundles.Len() != 0 {
-		t.Errorf("served %v, %d of them, where there is no such API", snap.TrustBundlesServed, snap.TrustBundles.Len())
+	server.CutWatches("clustertrustbundles")
+	return end
+}
+
+// bundles are the names of the ClusterTrustBundles of a Snapshot.
+func bundles(snap *snapshot.Snapshot) string {
+	var names []string
+	for _, bundle := range snap.TrustBundles.Sorted() {
+		names = append(names, bundle.Name)
 	}
-	install()
-	w.until("they are read", func(snap *snapshot.Snapshot) bool {
-		return snap.TrustBundlesServed && snap.TrustBundles.Len() == 1
-	})
+	return strings.Join(names, " ")
+}
+
+func TestTrustBundlesAreThereOnceTheyCanBeRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer error
+		says   string
+	}{"the server does not serve them": {unserved, ""}, "the right is missing": {denied, "lacks list and watch of"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := apitest.New(t)
+			install := withhold(server, c.answer)
+			server.Put(trustBundle("one"))
+			w := opened(t, server)
+			snap := w.source.Snapshot()
+			if snap.TrustBundlesServed || snap.TrustBundles.Len() != 0 || !w.source.Ready() {
+				t.Errorf("served %v, %d of them, ready %v", snap.TrustBundlesServed, snap.TrustBundles.Len(), w.source.Ready())
+			}
+			if got := snap.TrustBundlesDenied; (got != "") != (c.says != "") || !strings.Contains(got, c.says) {
+				t.Errorf("denied: %q", got)
+			}
+			w.noChange()
+			if n := len(w.log.lines("lacks list and watch of clustertrustbundles.certificates.k8s.io")); (n == 1) != (c.says != "") {
+				t.Errorf("the missing right is said %d times:\n%s", n, w.log)
+			}
+			install()
+			w.awaitChange()
+			w.until("they are read", func(snap *snapshot.Snapshot) bool {
+				return snap.TrustBundlesServed && bundles(snap) == "roots" && snap.TrustBundlesDenied == ""
+			})
+		})
+	}
+}
+
+func TestTrustBundlesThatCanBeReadNoLongerAreTrustedNoLonger(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer error
+		denied bool
+	}{"the API is taken away": {unserved, false}, "the right is taken away": {denied, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := apitest.New(t)
+			server.Put(trustBundle("one"))
+			w := opened(t, server)
+			w.need()
+			comeBack := withhold(server, c.answer)
+			w.awaitChange()
+			w.until("nothing of them is trusted", func(snap *snapshot.Snapshot) bool {
+				return !snap.TrustBundlesServed && bundles(snap) == "" && (snap.TrustBundlesDenied != "") == c.denied
+			})
+			if n := len(w.log.lines("can be read no longer")); n != 1 || !w.source.Ready() {
+				t.Errorf("said %d times, ready %v", n, w.source.Ready())
+			}
+			server.Delete(trustBundle(""))
+			server.Put(&certificatesv1.ClusterTrustBundle{Name: "later"})
+			comeBack()
+			w.until("those of now are read", func(snap *snapshot.Snapshot) bool {
+				return snap.TrustBundlesServed && bundles(snap) == "later" && snap.TrustBundlesDenied == ""
+			})
+			server.Put(trustBundle("again"))
+			w.until("they are followed", func(snap *snapshot.Snapshot) bool { return bundles(snap) == "later roots" })
+		})
+	}
+}
+
+func TestTrustBundlesStayWhileNobodySaysThatTheyAreGone(t *testing.T) {
+	for name, answer := range map[string]func(asked int) error{
+		"one denial by a server that starts": func(asked int) error {
+			if asked == 1 {
+				return denied
+			}
+			return nil
+		},
+		"a fault of the server": func(int) error { return apierrors.NewInternalError(errors.New("etcd")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := apitest.New(t)
+			server.Put(trustBundle("one"))
+			w := opened(t, server)
+			before := w.source.Snapshot()
+			var asked atomic.Int64
+			server.Hook(func(_ context.Context, r apitest.Request) error {
+				if r.Resource != "clustertrustbundles" || !r.Metadata {
+					return nil
+				}
+				return answer(int(asked.Add(1)))
+			})
+			eventually(t, "it is asked again and again", func() bool { return asked.Load() > 4 })
+			w.noChange()
+			if w.source.Snapshot() != before {
+				t.Error("the snapshot did not stay")
+			}
+		})
+	}
 }
 
 func TestATrustBundleThatIsNamedIsAChange(t *testing.T) {
