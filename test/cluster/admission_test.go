@@ -36,10 +36,9 @@ func TestTheAPIServerRefusesInsecureModes(t *testing.T) {
 	policies := make([]*unstructured.Unstructured, len(cases))
 	for i, c := range cases {
 		namespace := admissionSpace(t, spaces, mark, c.Allowed)
-		name := fmt.Sprintf("case-%d", i)
-		policies[i] = manifests.PolicyWith(namespace, name, c.After)
-		if c.Before != nil {
-			before := manifests.PolicyWith(namespace, name, *c.Before)
+		var before *unstructured.Unstructured
+		before, policies[i] = c.Policies(namespace, fmt.Sprintf("case-%d", i))
+		if before != nil {
 			if err := here.client.Create(t.Context(), before); err != nil {
 				t.Fatal(err)
 			}

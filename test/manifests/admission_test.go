@@ -156,11 +156,11 @@ func (j *judge) ask(t *testing.T, c manifests.AdmissionCase) string {
 }
 
 func attributesOf(c manifests.AdmissionCase, namespace string) admission.Attributes {
-	object := manifests.PolicyWith(namespace, "api", c.After)
+	was, object := c.Policies(namespace, "api")
 	var before runtime.Object
 	operation := admission.Create
-	if c.Before != nil {
-		before, operation = manifests.PolicyWith(namespace, "api", *c.Before), admission.Update
+	if was != nil {
+		before, operation = was, admission.Update
 	}
 	group := schema.GroupVersion{Group: "gateway.networking.k8s.io", Version: "v1"}
 	return admission.NewAttributesRecord(object, before, group.WithKind("BackendTLSPolicy"), namespace, "api",

@@ -3,6 +3,7 @@ package manifests
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
@@ -23,6 +24,10 @@ type AdmissionCase struct {
 	Before *map[string]string `json:"before,omitempty"`
 	// After is spec.options as it is to be.
 	After map[string]string `json:"after,omitempty"`
+	// TargetsBefore and TargetsAfter are spec.targetRefs, each a Service or
+	// SERVICE#SECTION; none: the Service api.
+	TargetsBefore []string `json:"targetsBefore,omitempty"`
+	TargetsAfter  []string `json:"targetsAfter,omitempty"`
 	// Refused is a part of what the refusal says; empty: it is admitted.
 	Refused string `json:"refused,omitempty"`
 }
@@ -40,11 +45,35 @@ func AdmissionCases(path string) ([]AdmissionCase, error) {
 	return cases, nil
 }
 
+// Policies are the policy as it was, nil if there was none, and as it is to be.
+func (c *AdmissionCase) Policies(namespace, name string) (before, after *unstructured.Unstructured) {
+	if c.Before != nil {
+		before = policyWith(namespace, name, *c.Before, c.TargetsBefore)
+	}
+	return before, policyWith(namespace, name, c.After, c.TargetsAfter)
+}
+
 // PolicyWith is a BackendTLSPolicy with these options, their keys without our
 // prefix; without any it has no such field.
 func PolicyWith(namespace, name string, options map[string]string) *unstructured.Unstructured {
+	return policyWith(namespace, name, options, nil)
+}
+
+func policyWith(namespace, name string, options map[string]string, targets []string) *unstructured.Unstructured {
+	if len(targets) == 0 {
+		targets = []string{"api"}
+	}
+	var refs []any
+	for _, target := range targets {
+		service, section, sectioned := strings.Cut(target, "#")
+		ref := map[string]any{"group": "", "kind": "Service", "name": service}
+		if sectioned {
+			ref["sectionName"] = section
+		}
+		refs = append(refs, ref)
+	}
 	spec := map[string]any{
-		"targetRefs": []any{map[string]any{"group": "", "kind": "Service", "name": name}},
+		"targetRefs": refs,
 		"validation": map[string]any{"hostname": "api.example.com", "wellKnownCACertificates": "System"},
 	}
 	if len(options) > 0 {
