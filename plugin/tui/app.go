@@ -41,8 +41,9 @@ func newApp(ctx context.Context, quit context.CancelFunc, config Config) *app {
 		ctx: ctx, service: config.Service, theme: newTheme(false, config.Color), program: config.Program,
 		source: untrusted.Text(config.Source), readOnly: config.ReadOnly, scope: config.Scope,
 		// A machine that slept has no steady clock: only the one on the wall goes on.
-		now:  func() time.Time { return config.Now().Round(0) },
-		home: config.Scope.Namespace, asked: map[cliv1alpha1.PortReference]probed{}, answers: map[question]string{},
+		now:   func() time.Time { return config.Now().Round(0) },
+		pause: pause,
+		home:  config.Scope.Namespace, asked: map[cliv1alpha1.PortReference]probed{}, answers: map[question]string{},
 	}
 	d.advance()
 	return &app{desk: d, color: config.Color, quit: quit, unwatch: func() {}}
@@ -285,16 +286,25 @@ func (a *app) tick() tea.Cmd {
 			wait = min(wait, rest+time.Millisecond)
 		}
 	}
-	done := a.desk.ctx.Done()
+	ctx := a.desk.ctx
 	return func() tea.Msg {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return ticked{}
-		case <-done:
+		if sleep(ctx, wait); ctx.Err() != nil {
 			return nil
 		}
+		return ticked{}
+	}
+}
+
+// pause is a moment on the clock.
+func pause(ctx context.Context) { sleep(ctx, moment) }
+
+// sleep waits, or until the context ends.
+func sleep(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -19,6 +19,8 @@ type desk struct {
 	source   string
 	readOnly bool
 	now      func() time.Time
+	// pause waits for a moment, or for the end of its context.
+	pause func(context.Context)
 
 	scope session.Scope
 	// home is the namespace that one comes back to from all of them.

@@ -44,6 +44,8 @@ func drive(t *testing.T, service Service, width, height int, set ...func(*Config
 	ctx, cancel := context.WithCancel(t.Context())
 	d := &driver{t: t, app: newApp(ctx, cancel, config), messages: make(chan tea.Msg, 1024)}
 	t.Cleanup(cancel)
+	// Who tests is quick of perception.
+	d.app.desk.pause = func(context.Context) {}
 	d.run(d.app.Init())
 	d.resize(width, height)
 	return d

@@ -159,7 +159,7 @@ func TestEveryStepIsUsableOnTheSmallestTerminal(t *testing.T) {
 	pin.press("down")
 	pin.pictured("flow/pin-second")
 	pin.press("enter")
-	pin.until("Write btlspolicy/api?")
+	pin.until("Write btlspolicy/api? y writes it")
 	pin.pictured("flow/pin-review")
 	pin.press("y")
 	pin.until("Enter goes back")

@@ -96,7 +96,7 @@ func TestWhatChangedMeanwhileStartsAgainWithWhatWasChosen(t *testing.T) {
 			d.until("2 keys served")
 			d.press("tab", "down", "space", "enter")
 			if at == "commit" {
-				d.until("Write btlspolicy/api?")
+				d.until("Write btlspolicy/api? y writes it")
 				d.press("y")
 			}
 			d.until("CHANGED MEANWHILE")
@@ -104,7 +104,7 @@ func TestWhatChangedMeanwhileStartsAgainWithWhatWasChosen(t *testing.T) {
 			d.press("r")
 			d.until("2 keys served", "[certificate]", "[ ] "+unlike("api", 30).SPKISHA256)
 			d.press("enter")
-			d.until("Write btlspolicy/api?")
+			d.until("Write btlspolicy/api? y writes it")
 			d.press("y")
 			d.until("VERDICTS NOW")
 			first, second := (*asked)[0], (*asked)[1]
@@ -120,7 +120,7 @@ func TestAChangeThatFailsSaysSo(t *testing.T) {
 	d := flowing(t, service, 80, 24, newPin)
 	d.until("2 keys served")
 	d.press("enter")
-	d.until("Write btlspolicy/api?")
+	d.until("Write btlspolicy/api? y writes it")
 	d.press("y")
 	d.until("THE CHANGE FAILED", "only configmap/api-backendtls was written")
 	d.press("esc")
@@ -271,7 +271,7 @@ func reviewed(t *testing.T, draft *fakeDraft) *driver {
 	d := flowing(t, service, 80, 24, newPin)
 	d.until("1 key served")
 	d.press("enter")
-	d.until("Write btlspolicy/api?")
+	d.until("Write btlspolicy/api? y writes it")
 	return d
 }
 
@@ -378,7 +378,7 @@ func TestQuittingEndsWhatIsUnderWay(t *testing.T) {
 			if name != "fetch" {
 				d.until("1 key served")
 				d.press("enter")
-				d.until("Write btlspolicy/api?")
+				d.until("Write btlspolicy/api? y writes it")
 				d.press("y")
 			}
 			under.await(d)

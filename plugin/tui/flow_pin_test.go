@@ -28,7 +28,7 @@ func TestPinFromTheFirstQuestionToTheVerdicts(t *testing.T) {
 	d.press("down", "space")
 	d.pictured("pin/choice-without-one")
 	d.press("enter")
-	d.until("Write btlspolicy/api?")
+	d.until("Write btlspolicy/api? y writes it")
 	d.pictured("pin/review")
 	d.press("enter", "x", "Y")
 	if draft.committed != 0 {

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -24,7 +25,22 @@ type review struct {
 	name entry
 	// wrong says that Enter was pressed with another text than the name.
 	wrong bool
-	text  pane
+	// read says that it has been on the screen for a moment: until then, nothing
+	// that is pressed is an answer to it. early says that something was.
+	read, early bool
+	// moments counts the moments that were waited for.
+	moments int
+	text    pane
+}
+
+// moment is how long a draft is on the screen before a key answers it: who typed
+// ahead, or pressed a key once more than needed, has seen nothing yet.
+const moment = 400 * time.Millisecond
+
+// seen says that a draft has been on the screen for its moment of that number.
+type seen struct {
+	result
+	moment int
 }
 
 var (
@@ -47,8 +63,29 @@ func (f *dialog) propose(back func() tea.Cmd, call func(context.Context) (sessio
 // show goes to the step.
 func (f *dialog) show(draft session.Draft, back func() tea.Cmd) tea.Cmd {
 	ask := draft.Confirmation()
-	f.step = &review{flow: f, draft: draft, back: back, ask: ask, name: newEntry(longestName)}
-	return nil
+	shown := &review{flow: f, draft: draft, back: back, ask: ask, name: newEntry(longestName)}
+	f.step = shown
+	return shown.wait()
+}
+
+// wait leaves the draft on the screen for a moment, from now on.
+func (s *review) wait() tea.Cmd {
+	s.moments++
+	ctx, pause, number := s.flow.ctx, s.flow.desk.pause, s.moments
+	return func() tea.Msg {
+		pause(ctx)
+		return seen{moment: number}
+	}
+}
+
+// answer makes the change, if the key came after the moment: one that came before
+// begins another, because more may follow it, as they do while it is held down.
+func (s *review) answer() tea.Cmd {
+	if !s.read {
+		s.early = true
+		return s.wait()
+	}
+	return s.flow.apply(s.draft)
 }
 
 // longestName is the length of an object's name (RFC 1123 subdomain).
@@ -56,6 +93,10 @@ const longestName = 253
 
 func (s *review) update(msg tea.Msg) tea.Cmd {
 	_, isKey := msg.(tea.KeyPressMsg)
+	if over, ok := msg.(seen); ok {
+		s.read = s.read || over.moment == s.moments
+		return nil
+	}
 	switch {
 	case pressed(msg, keyBack):
 		return s.back()
@@ -68,7 +109,7 @@ func (s *review) update(msg tea.Msg) tea.Cmd {
 		return nil
 	case s.ask.Type == "":
 		if pressed(msg, keyYes) {
-			return s.flow.apply(s.draft)
+			return s.answer()
 		}
 		return nil
 	case pressed(msg, keyConfirm):
@@ -76,7 +117,7 @@ func (s *review) update(msg tea.Msg) tea.Cmd {
 			s.wrong = true
 			return nil
 		}
-		return s.flow.apply(s.draft)
+		return s.answer()
 	default:
 		s.wrong = s.wrong && !isKey
 		s.name.update(msg)
@@ -152,17 +193,35 @@ func (s *review) question(width int) []string {
 	case !s.draft.Changes():
 		return append([]string{""}, prose("Nothing is to be written. Enter or Esc goes back.", width)...)
 	case s.ask.Type == "":
-		return append([]string{""}, prose(look.title.Render(s.ask.Question)+" y writes it, Esc goes back.", width)...)
+		lines := append([]string{""}, s.tooEarly(width)...)
+		return append(lines, prose(look.title.Render(s.ask.Question)+s.once(" y writes it,")+" Esc goes back.", width)...)
 	}
 	var lines []string
 	if s.ask.Why != "" {
 		lines = append(lines, styled(look.bad, stated(s.ask.Why), width)...)
 	}
-	lines = append(lines, prose("Type "+look.title.Render(s.ask.Type)+" to write it; Esc goes back.", width)...)
+	lines = append(lines, s.tooEarly(width)...)
+	lines = append(lines, prose(s.once("Type "+look.title.Render(s.ask.Type)+" to write it; ")+"Esc goes back.", width)...)
 	if s.wrong {
 		lines = append(lines, styled(look.bad, "This is not the name, nothing was written.", width)...)
 	}
 	return append(append([]string{""}, lines...), s.name.view(width, look.cursor, true))
+}
+
+// once is a text about what a key does, as soon as the key does it.
+func (s *review) once(text string) string {
+	if !s.read {
+		return ""
+	}
+	return text
+}
+
+// tooEarly says that a key was no answer.
+func (s *review) tooEarly(width int) []string {
+	if !s.early {
+		return nil
+	}
+	return styled(s.flow.desk.theme.bad, "What was pressed before this could be read writes nothing.", width)
 }
 
 // stated begins with a capital letter and ends with a full stop.

@@ -155,7 +155,7 @@ func TestWhileAModeIsOnItsEndIsOfferedFirst(t *testing.T) {
 	d.press("down", "enter")
 	d.shows("What the Gateways")
 	d.press("esc", "enter")
-	d.until("Write btlspolicy/api?")
+	d.until("Write btlspolicy/api? y writes it")
 	d.press("y")
 	d.until("VERDICTS NOW")
 	if draft.committed != 1 || len(*asked) != 0 {

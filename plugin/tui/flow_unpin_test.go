@@ -44,12 +44,12 @@ func TestUnpinGoesBackToValidationUnlessPinsAreSelected(t *testing.T) {
 	d.until("what is not to be pinned any more?")
 	d.pictured("unpin/choice")
 	d.press("enter")
-	d.until("Every endpoint would pass", "Write btlspolicy/api?")
+	d.until("Every endpoint would pass", "Write btlspolicy/api? y writes it")
 	d.pictured("unpin/review")
 	d.press("esc", "down", "down", "down", "space")
 	d.pictured("unpin/choice-of-one")
 	d.press("enter")
-	d.until("Write btlspolicy/api?")
+	d.until("Write btlspolicy/api? y writes it")
 	d.press("y")
 	d.until("VERDICTS NOW")
 	want := [][]string{nil, {certificate("old", 90).SPKISHA256}}
@@ -113,7 +113,7 @@ func TestUnpinGoesOnWhereNoEndpointCanBeAsked(t *testing.T) {
 	d.pictured("unpin/unasked")
 	d.hides("live", "stale")
 	d.press("enter")
-	d.until("Write btlspolicy/api?")
+	d.until("Write btlspolicy/api? y writes it")
 	if len(*asked) != 1 {
 		t.Errorf("asked to drop %q", *asked)
 	}
@@ -130,11 +130,11 @@ func TestRotateShowsStatesAndDropsWhatIsStale(t *testing.T) {
 	d.press("d")
 	d.shows("Only a stale pin is dropped here; this one is live.")
 	d.press("end", "d")
-	d.until("Write btlspolicy/api?")
+	d.until("Write btlspolicy/api? y writes it")
 	d.press("esc")
 	d.shows("3 pins (1 live, 1 next, 1 stale)")
 	d.press("d")
-	d.until("Write btlspolicy/api?")
+	d.until("Write btlspolicy/api? y writes it")
 	d.press("y")
 	d.until("VERDICTS NOW")
 	want := []string{certificate("old", 90).SPKISHA256}

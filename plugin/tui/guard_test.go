@@ -25,8 +25,64 @@ func asking(t *testing.T, draft *fakeDraft) *driver {
 	d := flowing(t, service, 80, 24, newPin)
 	d.until("1 key served")
 	d.press("enter")
-	d.until("DIFFERENCE")
+	d.until("DIFFERENCE", "Esc goes back")
+	d.await(func() bool { return d.app.top().(*dialog).step.(*review).read }, "a look at the draft")
 	return d
+}
+
+// TestAKeyThatWasPressedBeforeTheDraftCouldBeReadConfirmsNothing: it counts from
+// when the draft was on the screen for a moment without one.
+func TestAKeyThatWasPressedBeforeTheDraftCouldBeReadConfirmsNothing(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		ask   session.Confirmation
+		keys  []string
+		takes string
+	}{
+		{"y", session.Confirmation{Question: "Write btlspolicy/api?"}, []string{"y"}, "y writes it"},
+		{"a name", session.Confirmation{Type: "api"}, []string{"api", "enter"}, "Type api to write it"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			draft := pinDraft()
+			draft.ask = test.ask
+			service := newFake(world(failing("api")))
+			service.fetch = serving(certificate("api", 90))
+			service.pin = func(context.Context, session.PinAsk) (session.Draft, error) { return draft, nil }
+			service.verify = judged(passing("api"))
+			d := drive(t, service, 80, 24)
+			moments := make(chan struct{})
+			d.app.desk.pause = func(ctx context.Context) {
+				select {
+				case <-moments:
+				case <-ctx.Done():
+				}
+			}
+			d.run(d.app.insert(1, newPin(d.app.desk, port("api"))))
+			d.until("1 key served")
+			d.press("enter")
+			d.until("DIFFERENCE", "Esc goes back")
+			d.hides(test.takes)
+			d.press(test.keys...)
+			d.shows("What was pressed before this could be read writes nothing.")
+			d.hides(test.takes)
+
+			// The moment that began with the draft is over, the one of the key is not.
+			d.send(addressed{to: d.app.stack[1].number, msg: seen{moment: 1}})
+			d.hides(test.takes)
+			d.press(test.keys[len(test.keys)-1])
+			if draft.committed != 0 {
+				t.Fatal("a key that was pressed too early wrote the change")
+			}
+
+			close(moments)
+			d.until(test.takes)
+			d.press(test.keys[len(test.keys)-1])
+			d.until("VERDICTS NOW")
+			if draft.committed != 1 {
+				t.Errorf("committed %d times", draft.committed)
+			}
+		})
+	}
 }
 
 func TestAKeyOnATerminalThatIsTooSmallConfirmsNothing(t *testing.T) {
