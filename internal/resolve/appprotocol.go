@@ -51,6 +51,10 @@ func unspeakable(kind gwapi.Kind, port corev1.ServicePort) bool {
 	return !slices.ContainsFunc(known, func(name string) bool { return strings.EqualFold(name, *port.AppProtocol) })
 }
 
+// Speaks says whether a route of a kind can speak the port's appProtocol
+// (GEP-1911), for those who ask before there is a route.
+func Speaks(kind gwapi.Kind, port corev1.ServicePort) bool { return !unspeakable(kind, port) }
+
 // requiresTLS says whether the port's appProtocol promises TLS, in any case.
 func requiresTLS(port corev1.ServicePort) bool {
 	if port.AppProtocol == nil {

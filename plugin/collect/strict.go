@@ -2,7 +2,8 @@ package collect
 
 import (
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -31,12 +32,16 @@ func (w *World) supposing(
 		Name: supposed,
 		Spec: gatewayv1.GatewayClassSpec{ControllerName: gwapi.ControllerName},
 	})
-	snap.Gateways = snapshot.NewObjects(supposedGateway())
+	snap.Gateways = snapshot.NewObjects(supposedGateways()...)
 	snap.ListenerSets = snapshot.Objects[*gatewayv1.ListenerSet]{}
-	snap.HTTPRoutes = snapshot.NewObjects(w.supposedRoutes()...)
-	snap.GRPCRoutes = snapshot.NewObjects(w.supposedCalls()...)
-	snap.TLSRoutes = snapshot.Objects[*gatewayv1.TLSRoute]{}
-	snap.TCPRoutes = snapshot.Objects[*gatewayv1.TCPRoute]{}
+	w.supposeRoutes(&snap)
+	// Nobody has looked at what the listener for TLS presents, so that its routes
+	// are told as if it presented something.
+	snap.Unseen = maps.Clone(snap.Unseen)
+	if snap.Unseen == nil {
+		snap.Unseen = map[snapshot.Scope]string{}
+	}
+	snap.Unseen[snapshot.Scope{Kind: gwapi.KindSecret, Namespace: supposed}] = supposed
 	policies := w.Snapshot.TLSPolicies.Sorted()
 	for i, policy := range policies {
 		policies[i] = rewritten(policy)
@@ -53,89 +58,94 @@ func (w *World) supposing(
 	return result.Paths
 }
 
-func supposedGateway() *gatewayv1.Gateway {
-	return &gatewayv1.Gateway{
-		Namespace: supposed, Name: supposed,
-		Spec: gatewayv1.GatewaySpec{
-			GatewayClassName: supposed,
-			Listeners:        []gatewayv1.Listener{supposedListener(supposedHTTP, 80), supposedListener(supposedGRPC, 81)},
-		},
-	}
-}
+// supposable are the kinds of routes that are supposed: of those that lead to a
+// port, or of all of them where none does, the first one that can speak to it.
+var supposable = [...]gwapi.Kind{gwapi.KindHTTPRoute, gwapi.KindGRPCRoute, gwapi.KindTLSRoute}
 
-// The listeners of the Gateway that is supposed, one for each kind of routes: a
-// hostname is not theirs together.
-const supposedHTTP, supposedGRPC = "http", "grpc"
-
-func supposedListener(name gatewayv1.SectionName, port gatewayv1.PortNumber) gatewayv1.Listener {
-	return gatewayv1.Listener{
-		Name:     name,
-		Port:     port,
-		Protocol: gatewayv1.HTTPProtocolType,
-		AllowedRoutes: &gatewayv1.AllowedRoutes{
-			Namespaces: &gatewayv1.RouteNamespaces{From: new(gatewayv1.NamespacesFromAll)},
-		},
-	}
-}
-
-func supposedParent(listener gatewayv1.SectionName) gatewayv1.CommonRouteSpec {
-	return gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{
-		Namespace: new(gatewayv1.Namespace(supposed)), Name: supposed, SectionName: new(listener),
-	}}}
-}
-
-// speaksGRPC says whether a port speaks gRPC and nothing else.
-func speaksGRPC(port Port) bool {
-	return port.Spec.AppProtocol != nil && strings.EqualFold(*port.Spec.AppProtocol, "grpc")
-}
-
-// supposedCalls is one route for each port that HTTPRoutes cannot lead to.
-func (w *World) supposedCalls() (routes []*gatewayv1.GRPCRoute) {
-	for _, port := range w.Ports() {
-		if !speaksGRPC(port) {
-			continue
-		}
-		route := &gatewayv1.GRPCRoute{
-			Namespace: port.Service.Namespace, Name: fmt.Sprintf("%s/%s/%d", supposed, port.Service.Name, port.Spec.Port),
-			Spec: gatewayv1.GRPCRouteSpec{
-				CommonRouteSpec: supposedParent(supposedGRPC),
-				Rules: []gatewayv1.GRPCRouteRule{{BackendRefs: []gatewayv1.GRPCBackendRef{{
-					Name: gatewayv1.ObjectName(port.Service.Name), Port: new(port.Spec.Port),
-				}}}},
-			},
-		}
-		routes = append(routes, route)
-	}
-	return routes
-}
-
-// supposedRoutes is one route for each Service, in its namespace, with a rule
-// for each port.
-func (w *World) supposedRoutes() []*gatewayv1.HTTPRoute {
-	byService := map[gwapi.Key]*gatewayv1.HTTPRoute{}
-	var routes []*gatewayv1.HTTPRoute
-	for _, port := range w.Ports() {
-		if speaksGRPC(port) {
-			continue
-		}
-		route := byService[port.Service]
-		if route == nil {
-			route = &gatewayv1.HTTPRoute{
-				Namespace: port.Service.Namespace, Name: supposed + "/" + port.Service.Name,
-				Spec: gatewayv1.HTTPRouteSpec{CommonRouteSpec: supposedParent(supposedHTTP)},
-			}
-			byService[port.Service] = route
-			routes = append(routes, route)
-		}
-		backend := gatewayv1.HTTPBackendRef{
-			Name: gatewayv1.ObjectName(port.Service.Name),
-			Port: new(port.Spec.Port),
-		}
-		route.Spec.Rules = append(route.Spec.Rules, gatewayv1.HTTPRouteRule{
-			BackendRefs: []gatewayv1.HTTPBackendRef{backend},
+// supposedKind is the kind of the route to a port that is supposed. What passes
+// the client's own TLS on leads past the policies, and does not count.
+func supposedKind(port Port) gwapi.Kind {
+	reached := func(kind gwapi.Kind) bool {
+		return slices.ContainsFunc(port.Paths, func(path model.Path) bool {
+			return path.Route.Kind == kind && !path.Passthrough
 		})
 	}
-	return routes
+	first := gwapi.KindTLSRoute
+	for _, kind := range slices.Backward(supposable[:]) {
+		if resolve.Speaks(kind, port.Spec) {
+			first = kind
+		}
+	}
+	for _, kind := range supposable {
+		if resolve.Speaks(kind, port.Spec) && reached(kind) {
+			return kind
+		}
+	}
+	return first
+}
+
+// supposedGateways are a Gateway for each kind of routes: what a policy may ask
+// for depends on what is spoken to all the ports that a Gateway leads to.
+func supposedGateways() (gateways []*gatewayv1.Gateway) {
+	for _, kind := range supposable {
+		listener := gatewayv1.Listener{
+			Name: supposedListener, Port: 80, Protocol: gatewayv1.HTTPProtocolType,
+			AllowedRoutes: &gatewayv1.AllowedRoutes{
+				Namespaces: &gatewayv1.RouteNamespaces{From: new(gatewayv1.NamespacesFromAll)},
+			},
+		}
+		if kind == gwapi.KindTLSRoute {
+			listener.Protocol = gatewayv1.TLSProtocolType
+			listener.TLS = &gatewayv1.ListenerTLSConfig{
+				Mode:            new(gatewayv1.TLSModeTerminate),
+				CertificateRefs: []gatewayv1.SecretObjectReference{{Name: supposed}},
+			}
+		}
+		gateways = append(gateways, &gatewayv1.Gateway{
+			Namespace: supposed, Name: string(kind),
+			Spec: gatewayv1.GatewaySpec{GatewayClassName: supposed, Listeners: []gatewayv1.Listener{listener}},
+		})
+	}
+	return gateways
+}
+
+// supposedListener is the only listener of a Gateway that is supposed.
+const supposedListener = "supposed"
+
+// supposeRoutes leads one route to each port.
+func (w *World) supposeRoutes(snap *snapshot.Snapshot) {
+	var requests []*gatewayv1.HTTPRoute
+	var calls []*gatewayv1.GRPCRoute
+	var connections []*gatewayv1.TLSRoute
+	for _, port := range w.Ports() {
+		kind := supposedKind(port)
+		namespace, name := port.Service.Namespace, fmt.Sprintf("%s/%s/%d", supposed, port.Service.Name, port.Spec.Port)
+		parents := gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{
+			Namespace: new(gatewayv1.Namespace(supposed)), Name: gatewayv1.ObjectName(kind),
+		}}}
+		backend := gatewayv1.BackendRef{
+			Name: gatewayv1.ObjectName(port.Service.Name), Port: new(port.Spec.Port),
+		}
+		switch kind {
+		case gwapi.KindGRPCRoute:
+			calls = append(calls, &gatewayv1.GRPCRoute{Namespace: namespace, Name: name, Spec: gatewayv1.GRPCRouteSpec{
+				CommonRouteSpec: parents,
+				Rules:           []gatewayv1.GRPCRouteRule{{BackendRefs: []gatewayv1.GRPCBackendRef{{BackendRef: backend}}}},
+			}})
+		case gwapi.KindTLSRoute:
+			connections = append(connections, &gatewayv1.TLSRoute{Namespace: namespace, Name: name, Spec: gatewayv1.TLSRouteSpec{
+				CommonRouteSpec: parents,
+				Rules:           []gatewayv1.TLSRouteRule{{BackendRefs: []gatewayv1.BackendRef{backend}}},
+			}})
+		default:
+			requests = append(requests, &gatewayv1.HTTPRoute{Namespace: namespace, Name: name, Spec: gatewayv1.HTTPRouteSpec{
+				CommonRouteSpec: parents,
+				Rules:           []gatewayv1.HTTPRouteRule{{BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: backend}}}},
+			}})
+		}
+	}
+	snap.HTTPRoutes, snap.GRPCRoutes = snapshot.NewObjects(requests...), snapshot.NewObjects(calls...)
+	snap.TLSRoutes, snap.TCPRoutes = snapshot.NewObjects(connections...), snapshot.Objects[*gatewayv1.TCPRoute]{}
 }
 
 // withoutMode is the policy without the options that ask for a mode, and
