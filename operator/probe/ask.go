@@ -38,6 +38,9 @@ func (p *Prober) ask(ctx context.Context, where place) outcome {
 	case apierrors.IsForbidden(err):
 		return outcome{unasked: model.ProbeForbidden}
 	case err != nil:
+		if ctx.Err() == nil {
+			p.complain(where.pod.NamespacedName(), err)
+		}
 		return outcome{unknown: true}
 	case !owns(pod, where.pod.NamespacedName(), where.address.Addr()):
 		return outcome{unasked: model.ProbeNotOwned}
@@ -50,6 +53,21 @@ func (p *Prober) ask(ctx context.Context, where place) outcome {
 		return outcome{unknown: true} // It was this end that broke off.
 	}
 	return outcome{seen: seen}
+}
+
+// complain tells the log that Pods cannot be read, once in a while however many
+// they are: nobody is asked meanwhile, and no status says why.
+func (p *Prober) complain(pod types.NamespacedName, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unread++
+	now := time.Now()
+	if now.Sub(p.complained) < complaints {
+		return
+	}
+	p.config.Log.Warn("a live check could not read the Pod that has the address, and did not ask it",
+		"pod", pod.String(), "checks", p.unread, "error", err.Error())
+	p.complained, p.unread = now, 0
 }
 
 // owns says whether a Pod that runs has the address for itself. The address of a

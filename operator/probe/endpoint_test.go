@@ -42,16 +42,14 @@ func port(t *testing.T, serve func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
-// asked has a Prober ask real ports, each as a pod of Service api, until it has a
-// verdict, and returns it.
-func asked(t *testing.T, trust *model.Trust, serve ...func(net.Conn)) (string, model.Probed) {
+// asked has a Prober ask real ports, each as a pod of Service api, and returns what
+// waits for its verdict. So many can be asked at a time: most of it is waiting.
+func asked(
+	t *testing.T, timeout time.Duration, trust *model.Trust, serve ...func(net.Conn),
+) func(*testing.T) (string, model.Probed) {
 	t.Helper()
 	w := newWorld()
 	ports := map[netip.AddrPort]string{}
-	r := w.start(t, Config{Timeout: time.Second, Rate: 100, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, ports[netip.MustParseAddrPort(address)])
-	}})
-	defer r.stop()
 	list := slice("api")
 	for i, serve := range serve {
 		address := netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})
@@ -59,21 +57,35 @@ func asked(t *testing.T, trust *model.Trust, serve ...func(net.Conn)) (string, m
 		ports[netip.AddrPortFrom(address, 8443)] = port(t, serve)
 		list[0].Endpoints = append(list[0].Endpoints, endpoint(address.String(), "", named("api", i)))
 	}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, ports[netip.MustParseAddrPort(address)])
+	}
+	r := w.start(t, Config{Timeout: timeout, Rate: 100, Dial: dial})
+	t.Cleanup(r.stop) // Before the ports are closed.
 	b := backend("api", trust)
 	r.SetSlices(types.NamespacedName{Namespace: "shop", Name: "api"}, list)
 	r.Put(gateways(gateway(web, b)))
-	deadline := time.After(time.Minute)
-	for {
-		if probed, known := r.Probed()[keyOf(b)]; known && probed.Complete {
-			return r.said(b), probed
-		}
-		select {
-		case <-r.Changes():
-		case <-deadline:
-			t.Fatalf("no verdict, but %s", r.said(b))
+	return func(t *testing.T) (string, model.Probed) {
+		t.Helper()
+		deadline := time.After(time.Minute)
+		for {
+			if probed, known := r.Probed()[keyOf(b)]; known && probed.Complete {
+				return r.said(b), probed
+			}
+			select {
+			case <-r.Changes():
+			case <-deadline:
+				t.Fatalf("no verdict, but %s", r.said(b))
+			}
 		}
 	}
 }
+
+// What answers has this long; what does not costs the test twice as long as it has.
+const (
+	patient   = 20 * time.Second
+	impatient = 2 * time.Second
+)
 
 func TestEachVerdictOnRealPorts(t *testing.T) {
 	now := time.Now()
@@ -145,9 +157,10 @@ func TestEachVerdictOnRealPorts(t *testing.T) {
 			want:  "3: 1 UntrustedIssuer 2 Verified", leaf: foreign,
 		},
 	} {
+		verdict := asked(t, patient, c.trust, c.serve...)
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got, probed := asked(t, c.trust, c.serve...)
+			got, probed := verdict(t)
 			if got != c.want {
 				t.Fatalf("got %q, want %q", got, c.want)
 			}
@@ -210,9 +223,10 @@ func TestHostileEndpoints(t *testing.T) {
 			}
 		}, "Unreachable"},
 	} {
+		verdict := asked(t, impatient, ca.trust("api"), c.serve)
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got, probed := asked(t, ca.trust("api"), c.serve)
+			got, probed := verdict(t)
 			if got != "1: 1 "+c.want {
 				t.Errorf("got %q, want %s", got, c.want)
 			}
@@ -236,7 +250,7 @@ func TestNothingIsSentButAHandshake(t *testing.T) {
 		keys int
 	}
 	got := make(chan seen, 16)
-	_, _ = asked(t, ca.trust("api"), func(conn net.Conn) {
+	_, _ = asked(t, patient, ca.trust("api"), func(conn net.Conn) {
 		server := tls.Server(conn, &tls.Config{
 			Certificates: []tls.Certificate{ca.good.TLS()}, ClientAuth: tls.RequestClientCert,
 		})
@@ -246,7 +260,7 @@ func TestNothingIsSentButAHandshake(t *testing.T) {
 		data, _ := io.ReadAll(server)
 		state := server.ConnectionState()
 		got <- seen{state.ServerName, len(data), len(state.PeerCertificates)}
-	})
+	})(t)
 	if first := <-got; first != (seen{sni: host}) {
 		t.Errorf("the endpoint saw %+v", first)
 	}

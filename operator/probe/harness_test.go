@@ -117,11 +117,15 @@ func newWorld() *world {
 	}
 }
 
-// place puts a pod behind an address and says what its port does.
+// place puts a pod of shop behind an address and says what its port does.
 func (w *world) place(name, address string, serve func(net.Conn)) {
+	w.placeIn("shop", name, address, serve)
+}
+
+func (w *world) placeIn(namespace, name, address string, serve func(net.Conn)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	key := types.NamespacedName{Namespace: "shop", Name: name}
+	key := types.NamespacedName{Namespace: namespace, Name: name}
 	w.pods[key] = &corev1.Pod{
 		Namespace: key.Namespace, Name: key.Name,
 		Status: corev1.PodStatus{
@@ -195,6 +199,20 @@ func (w *world) dials() map[netip.AddrPort]int {
 	return times
 }
 
+// connected is how many connections there are.
+func (w *world) connected() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open
+}
+
+// peaks are the most connections there were at a time, and the most of one group.
+func (w *world) peaks() (all, ofGroup int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.most, w.mostOf
+}
+
 // log is every dial so far.
 func (w *world) log() []dialled {
 	w.mu.Lock()
@@ -253,7 +271,10 @@ func (w *world) start(tb testing.TB, config Config) *running {
 	tb.Helper()
 	r := &running{}
 	r.leading.Store(true)
-	config.Leading, config.Log = r.leading.Load, slog.New(slog.DiscardHandler)
+	config.Leading = r.leading.Load
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
 	if config.Pod == nil {
 		config.Pod = w.pod
 	}

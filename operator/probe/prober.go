@@ -34,9 +34,6 @@ const (
 )
 
 const (
-	// perService is how many endpoints of one Service are asked at a time: a
-	// backend has other things to do.
-	perService = 1
 	// soon is within what time something new is asked for the first time.
 	soon = 2 * time.Second
 	// again is how long after an endpoint could not be reached it is asked once
@@ -49,6 +46,8 @@ const (
 	// calm is the least time between two changes of what is said of a subject:
 	// whoever answers differently each time causes no more.
 	calm = 10 * time.Second
+	// complaints is how often at most the log is told that Pods cannot be read.
+	complaints = time.Minute
 	// countsFor is for how many intervals what an endpoint showed counts, and
 	// keptFor for how many a verdict is kept while some endpoints, or all of them
 	// after a change of leader, have yet to be asked.
@@ -91,6 +90,10 @@ type Prober struct {
 	published map[model.ProbeKey]model.Probed
 	// notify is when a build is to be asked for; zero for not at all.
 	notify time.Time
+	// complained is when the log was last told that a Pod could not be read, unread
+	// how many could not since.
+	complained time.Time
+	unread     int
 	// term is nil while this replica does not lead.
 	term *term
 }

@@ -1,7 +1,9 @@
 package probe
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -99,11 +101,12 @@ func TestTheBoundsHold(t *testing.T) {
 		}
 		r.Put(gateways(gateway(web, backends...)))
 		pass(5 * interval)
-		if w.most != concurrency {
-			t.Errorf("%d were asked at a time, the bound is %d", w.most, concurrency)
+		most, ofOne := w.peaks()
+		if most != concurrency {
+			t.Errorf("%d were asked at a time, the bound is %d", most, concurrency)
 		}
-		if w.mostOf != 1 {
-			t.Errorf("%d of one Service were asked at a time, the bound is 1", w.mostOf)
+		if ofOne != 1 {
+			t.Errorf("%d of one Service were asked at a time, the bound is 1", ofOne)
 		}
 		log := sortedTimes(w.log())
 		for i := 1; i < len(log); i++ {
@@ -182,8 +185,8 @@ func TestLosingTheLeaseEndsWhatIsUnderWay(t *testing.T) {
 		w.deploy(r, "api", 0, 1, func(conn net.Conn) { silent(conn); ended <- time.Now() })
 		r.Put(gateways(gateway(web, b)))
 		pass(soon + time.Second)
-		if w.open != 1 {
-			t.Fatalf("%d connections, want one that waits", w.open)
+		if open := w.connected(); open != 1 {
+			t.Fatalf("%d connections, want one that waits", open)
 		}
 		lost := time.Now()
 		r.lead(false)
@@ -386,6 +389,30 @@ func TestAVerdictThatNobodyRenewsIsDropped(t *testing.T) {
 		pass((countsFor + keptFor + 1) * interval)
 		if got := r.said(b); got != "2: so far" {
 			t.Errorf("long without answers: %s", got)
+		}
+	})
+}
+
+// TestTheLogSaysThatPodsCannotBeRead once a minute, however many they are, and no
+// status repeats what the API server said.
+func TestTheLogSaysThatPodsCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, ca := newWorld(), newAuthority(t)
+		w.podError = errUnanswered
+		var log bytes.Buffer
+		r := w.start(t, Config{Log: slog.New(slog.NewJSONHandler(&log, nil))})
+		b := backend("api", ca.trust("api"))
+		r.Put(gateways(gateway(web, b)))
+		w.deploy(r, "api", 0, 50, presents(ca.good))
+		const minutes = 5
+		pass(minutes*complaints - time.Second)
+		if got := r.said(b); got != "50: so far" {
+			t.Errorf("without Pods: %s", got)
+		}
+		r.stop() // From here on nothing is logged.
+		lines := strings.Count(log.String(), errUnanswered.Error())
+		if lines > minutes || lines < minutes-1 || !strings.Contains(log.String(), `"pod":"shop/api-`) {
+			t.Errorf("%d lines in %d minutes:\n%s", lines, minutes, log.String())
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"container/heap"
 	"maps"
 	"time"
 
@@ -33,7 +32,7 @@ func (t *term) reconcile(s *subject, now time.Time) {
 		where := place{address: endpoint.Address, pod: endpoint.Pod, sni: s.trust.SNI}
 		item := t.targets[where]
 		if item == nil {
-			item = &target{place: where, owner: t, subjects: map[*subject]struct{}{}, index: -1}
+			item = &target{place: where, owner: t, subjects: map[*subject]struct{}{}}
 			t.targets[where] = item
 		}
 		delete(gone, item)
@@ -50,17 +49,14 @@ func (t *term) reconcile(s *subject, now time.Time) {
 func (t *term) join(item *target, s *subject, now time.Time) {
 	item.subjects[s] = struct{}{}
 	s.members[item] = &member{}
-	due := now.Add(spread(min(soon, s.interval)))
-	switch {
-	case item.asking:
+	if item.asking {
 		item.renewed = true
-	case item.index < 0:
-		item.due = due
-		heap.Push(&t.queue, item)
-	case item.due.After(due):
-		item.due = due
-		heap.Fix(&t.queue, item.index)
+		return
 	}
+	if due := now.Add(spread(min(soon, s.interval))); item.lane == nil || item.due.After(due) {
+		item.due = due
+	}
+	t.enqueue(item)
 }
 
 // leave forgets what a target showed to a subject, and the target if nobody
@@ -68,12 +64,9 @@ func (t *term) join(item *target, s *subject, now time.Time) {
 func (t *term) leave(item *target, s *subject) {
 	delete(s.members, item)
 	delete(item.subjects, s)
-	if len(item.subjects) > 0 {
-		return
-	}
-	delete(t.targets, item.place)
-	if item.index >= 0 {
-		heap.Remove(&t.queue, item.index)
+	if len(item.subjects) == 0 {
+		delete(t.targets, item.place)
+		t.dequeue(item)
 	}
 }
 
@@ -99,12 +92,24 @@ func (t *term) sweep(now time.Time) {
 		}
 		p.consider(s, now)
 	}
-	if len(t.queue) == 0 || t.late {
+	if !t.late {
+		t.warn(now)
+	}
+}
+
+// warn tells the log, once, if something should have been asked an interval ago.
+func (t *term) warn(now time.Time) {
+	var last *target
+	for _, item := range t.targets {
+		if item.lane != nil && now.Sub(item.due) > item.interval() && (last == nil || item.due.Before(last.due)) {
+			last = item
+		}
+	}
+	if last == nil {
 		return
 	}
-	if behind := now.Sub(t.queue[0].due); behind > t.queue[0].interval() {
-		t.late = true
-		p.config.Log.Warn("live checks come later than their interval says; raise --probe-rate, "+
-			"--probe-concurrency or the interval", "behind", behind.String(), "endpoints", len(t.targets))
-	}
+	t.late = true
+	t.prober.config.Log.Warn("live checks come later than their interval says: endpoints do not answer, or raise "+
+		"--probe-rate, --probe-concurrency or the interval",
+		"namespace", last.pod.Namespace, "behind", now.Sub(last.due).String(), "endpoints", len(t.targets))
 }

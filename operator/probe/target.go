@@ -2,7 +2,6 @@ package probe
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -25,7 +24,9 @@ type target struct {
 	subjects map[*subject]struct{}
 	// due is when it is to be asked next.
 	due time.Time
-	// index is its place in the queue, -1 while it is asked, parked or dropped.
+	// lane is where it waits, nil while it is asked or dropped, and index its place
+	// there.
+	lane  *lane
 	index int
 	// asked says that it was at all, asking that it is just now.
 	asked, asking bool
@@ -46,41 +47,17 @@ func (t *target) interval() time.Duration {
 	return least
 }
 
-// services are those it stands behind, sorted.
-func (t *target) services() []types.NamespacedName {
-	list := make([]types.NamespacedName, 0, len(t.subjects))
+// home is the Service in whose lane it waits from the next time on: of those it
+// stands behind, which are all of its pod's namespace, the first by name.
+func (t *target) home() types.NamespacedName {
+	home := types.NamespacedName{Namespace: t.pod.Namespace}
 	for s := range t.subjects {
-		if service := s.service(); !slices.Contains(list, service) {
-			list = append(list, service)
+		if name := s.key.Service.Name; home.Name == "" || name < home.Name {
+			home.Name = name
 		}
 	}
-	return list
+	return home
 }
 
-// queue orders targets by due, as container/heap wants it.
-type queue []*target
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
-}
-
-func (q *queue) Push(item any) {
-	t, ok := item.(*target)
-	if !ok {
-		return // Nothing else is ever pushed.
-	}
-	t.index = len(*q)
-	*q = append(*q, t)
-}
-
-func (q *queue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	last.index = -1
-	return last
-}
+func (t *target) when() time.Time { return t.due }
+func (t *target) stand(index int) { t.index = index }

@@ -1,13 +1,10 @@
 package probe
 
 import (
-	"container/heap"
 	"context"
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/backendtls/backendtls/internal/model"
 )
@@ -18,15 +15,14 @@ type term struct {
 	// wake has the scheduler look again.
 	wake    chan struct{}
 	targets map[place]*target
-	queue   queue
-	// busy counts the endpoints of each Service that are asked just now, and
-	// parked are the targets that wait for one of them.
-	busy   map[types.NamespacedName]int
-	parked map[types.NamespacedName][]*target
+	// tenants are the namespaces that have targets, and turns is how many turns they
+	// had.
+	tenants map[string]*tenant
+	turns   uint64
 	// running is how many are asked just now.
 	running int
-	// next is when the rate permits another one to begin.
-	next time.Time
+	// permitted is when the rate permits another one to begin.
+	permitted time.Time
 	// swept is when it was last looked for what has become old.
 	swept time.Time
 	// late says that the log was told that the rate is too low.
@@ -42,8 +38,8 @@ func (p *Prober) beginTerm() *term {
 	defer p.mu.Unlock()
 	now := time.Now()
 	t := &term{
-		prober: p, wake: make(chan struct{}, 1), targets: map[place]*target{}, swept: now,
-		busy: map[types.NamespacedName]int{}, parked: map[types.NamespacedName][]*target{},
+		prober: p, wake: make(chan struct{}, 1), swept: now,
+		targets: map[place]*target{}, tenants: map[string]*tenant{},
 	}
 	p.term = t
 	clear(p.published)
@@ -114,48 +110,25 @@ func (t *term) step(ctx context.Context) time.Duration {
 
 // begin starts the targets that are due, within the bounds.
 func (t *term) begin(ctx context.Context, now time.Time) time.Duration {
-	p := t.prober
 	for {
+		first, wait := t.next(now)
 		switch {
-		case len(t.queue) == 0 || t.running >= p.config.Concurrency:
-			return sweep // Whatever changes that wakes.
-		case t.queue[0].due.After(now):
-			return t.queue[0].due.Sub(now)
-		case t.next.After(now):
-			return t.next.Sub(now)
-		case !p.config.Leading():
-			p.Poke() // Somebody else does from now on.
+		case first == nil:
+			return wait
+		case t.permitted.After(now):
+			return t.permitted.Sub(now)
+		case !t.prober.config.Leading():
+			t.prober.Poke() // Somebody else does from now on.
 			return sweep
 		}
-		item := t.queue[0]
-		heap.Pop(&t.queue)
-		if t.park(item) {
-			continue
-		}
-		t.next = now.Add(time.Duration(float64(time.Second) / p.config.Rate))
-		t.running++
+		t.permitted = now.Add(time.Duration(float64(time.Second) / t.prober.config.Rate))
+		item := first.occupy()
 		item.asking, item.renewed = true, false
-		held := item.services()
-		for _, service := range held {
-			t.busy[service]++
-		}
-		asked := item.place
 		t.workers.Go(func() {
-			seen := p.ask(ctx, asked)
-			t.finish(item, held, seen, t.judge(item, &seen))
+			seen := t.prober.ask(ctx, item.place)
+			t.finish(item, first, seen, t.judge(item, &seen))
 		})
 	}
-}
-
-// park sets a target aside while a Service of its is busy.
-func (t *term) park(item *target) bool {
-	for _, service := range item.services() {
-		if t.busy[service] >= perService {
-			t.parked[service] = append(t.parked[service], item)
-			return true
-		}
-	}
-	return false
 }
 
 // judge says what an outcome means to everybody who wants to know. Nobody is
@@ -178,24 +151,12 @@ func (t *term) judge(item *target, seen *outcome) map[*subject]*member {
 	return judged
 }
 
-// finish takes in what a target showed.
-func (t *term) finish(item *target, held []types.NamespacedName, seen outcome, judged map[*subject]*member) {
+// finish takes in what a target of a lane showed.
+func (t *term) finish(item *target, of *lane, seen outcome, judged map[*subject]*member) {
 	p := t.prober
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.running--
-	for _, service := range held {
-		if t.busy[service]--; t.busy[service] <= 0 {
-			delete(t.busy, service)
-		}
-		waiting := t.parked[service]
-		delete(t.parked, service)
-		for _, other := range waiting {
-			if t.targets[other.place] == other && other.index < 0 && !other.asking {
-				heap.Push(&t.queue, other)
-			}
-		}
-	}
+	defer of.release()
 	item.asking = false
 	signal(t.wake)
 	if p.term != t || t.targets[item.place] != item {
@@ -203,7 +164,7 @@ func (t *term) finish(item *target, held []types.NamespacedName, seen outcome, j
 	}
 	now := time.Now()
 	item.due = t.following(item, &seen, now)
-	heap.Push(&t.queue, item)
+	t.enqueue(item)
 	if seen.unknown {
 		return
 	}
@@ -242,9 +203,9 @@ func (t *term) following(item *target, seen *outcome, now time.Time) time.Time {
 
 // hasten brings a target forward whose interval became shorter.
 func (t *term) hasten(item *target) {
-	if latest := time.Now().Add(item.interval() + spread(item.interval()/10)); item.index >= 0 && item.due.After(latest) {
+	if latest := time.Now().Add(item.interval() + spread(item.interval()/10)); item.lane != nil && item.due.After(latest) {
 		item.due = latest
-		heap.Fix(&t.queue, item.index)
+		t.enqueue(item)
 	}
 }
 
