@@ -19,12 +19,21 @@ type claimedHost struct {
 // GRPCRoutes: their rules are not to be merged, and their precedences cannot be
 // compared. Of two routes of both kinds the older keeps the hostname, then the
 // one that comes first by name; the other is not attached to that listener
-// (GRPCRouteSpec.hostnames). Hostnames that merely overlap are kept apart
-// anyway: the most specific one takes a request, and no other.
+// (GRPCRouteSpec.hostnames). One that is refused as a whole is attached to none,
+// and takes a hostname from no route: its 500 is answered where no route of the
+// other kind is served. Hostnames that merely overlap are kept apart anyway: the
+// most specific one takes a request, and no other.
 func separateKinds(routes []*routeNode) {
+	refused := map[*routeNode]int{}
+	for _, route := range routes {
+		if route.refusal() != nil {
+			refused[route] = 1
+		}
+	}
 	byAge := slices.Clone(routes)
 	slices.SortStableFunc(byAge, func(x, y *routeNode) int {
 		return cmp.Or(
+			cmp.Compare(refused[x], refused[y]),
 			x.created.Compare(y.created),
 			cmp.Compare(x.key.Namespace, y.key.Namespace),
 			cmp.Compare(x.key.Name, y.key.Name),

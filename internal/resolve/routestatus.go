@@ -74,10 +74,11 @@ func (b *builder) reportRoute(route *routeView, conditions func(*attachment) []m
 
 func (b *builder) routeAccepted(route *routeNode, a *attachment, refusal []string) metav1.Condition {
 	switch {
+	case refusal != nil && len(a.bindings)+len(a.conflicts) > 0:
+		// Were it not refused, it might be the other route that has to yield.
+		return report.RouteUnsupportedValue(refusal)
 	case len(a.bindings) == 0:
 		return a.refused
-	case refusal != nil:
-		return report.RouteUnsupportedValue(refusal)
 	}
 	remarks := append(b.remarks(route.key), a.conflicts...)
 	if !slices.ContainsFunc(a.bindings, func(bound binding) bool { return bound.listener.served() }) {
