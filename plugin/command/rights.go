@@ -12,6 +12,7 @@ const (
   list         endpointslices (discovery.k8s.io)
   list, get    gatewayparameters (backendtls.dev)
   get          configmaps, those that policies name
+  get          clustertrustbundles (certificates.k8s.io), those that they name
   list         destinationrules (networking.istio.io), where Istio is in the way
   list         backendconfigpolicies (gateway.kgateway.dev), where kgateway is
   Secrets are never read. Whoever may list in one namespace only sees that, and

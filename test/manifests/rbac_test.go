@@ -186,6 +186,36 @@ func TestNobodyIsGivenTheRightToWeaken(t *testing.T) {
 	}
 }
 
+// TestWhoeverMayViewSeesWhatTheOperatorDecidesBy: but for what is Kubernetes' own,
+// which the built-in view shows or people are not shown.
+func TestWhoeverMayViewSeesWhatTheOperatorDecidesBy(t *testing.T) {
+	const reader, viewer = "backendtls-reader", "backendtls-viewer"
+	of := map[string]map[string][]string{reader: {}, viewer: {}}
+	for _, role := range rolesIn(t, render(t, base)).ClusterRoles {
+		for _, rule := range role.Rules {
+			for _, resource := range rule.Resources {
+				if own := of[role.Name]; own != nil {
+					own[resource+"."+rule.APIGroups[0]] = rule.Verbs
+				}
+			}
+		}
+	}
+	shown := 0
+	for resource := range of[reader] {
+		_, group, _ := strings.Cut(resource, ".")
+		if slices.Contains([]string{"", "discovery.k8s.io", "apiextensions.k8s.io"}, group) {
+			continue
+		}
+		shown++
+		if verbs := of[viewer][resource]; !slices.Equal(verbs, []string{"get", "list", "watch"}) {
+			t.Errorf("%s may %v %s", viewer, verbs, resource)
+		}
+	}
+	if shown == 0 || shown != len(of[viewer]) {
+		t.Errorf("%s shows %d resources, of which the operator reads %d", viewer, len(of[viewer]), shown)
+	}
+}
+
 // TestTheOperatorsRolesAreBoundToItAlone: and the roles for people to nobody.
 func TestTheOperatorsRolesAreBoundToItAlone(t *testing.T) {
 	roles := rolesIn(t, render(t, base))
