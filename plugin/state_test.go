@@ -1,9 +1,13 @@
 package plugin
 
 import (
+	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 )
 
 // TestStatusElsewhereIsReadWhereItIsSaidToBe is for operators that run with
@@ -53,5 +57,54 @@ status:
 	}
 	if _, stdout, _ = b.run("inspect", "-f", "shop"); !strings.Contains(stdout, "not served") {
 		t.Errorf("inspect:\n%s", stdout)
+	}
+}
+
+// TestWhatOnlyTheOperatorCannotReachIsNotCalledA503: Envoy connects from
+// elsewhere, and is answered perhaps.
+func TestWhatOnlyTheOperatorCannotReachIsNotCalledA503(t *testing.T) {
+	b := newShop(t)
+	status := `apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+namespace: default
+name: good
+generation: 1
+status:
+  ancestors:
+  - ancestorRef: {group: gateway.networking.k8s.io, kind: Gateway, name: web, namespace: default}
+    controllerName: backendtls.dev/gateway-controller
+    conditions:
+    - type: BackendsVerified
+      status: "False"
+      reason: Unreachable
+      message: '0 of 1 endpoints pass the policy as written: 1 Unreachable'
+      observedGeneration: 1
+      lastTransitionTime: "2026-11-21T09:00:00Z"
+`
+	if err := os.WriteFile("shop/.backendtls/status/BackendTLSPolicy.default.good.yaml", []byte(status), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stdout, stderr := b.run("inspect", "-f", "shop")
+	if row := []string{"svc/good:443", "unreachable (3h ago)", "Unreachable"}; !hasRow(strings.Split(stdout, "\n"), row) {
+		t.Errorf("no row with all of %q in\n%s%s", row, stdout, stderr)
+	}
+	_, stdout, stderr = b.run("inspect", "svc/good", "--no-probe", "-f", "shop")
+	for _, want := range []string{
+		"unreachable: the operator could not reach the endpoints, and Envoy may all the same: requests may pass or fail; " +
+			"0 of 1 endpoints pass the policy as written: 1 Unreachable (Unreachable)",
+		"fix: kubectl backendtls verify svc/good -f shop",
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(stdout), " "), want) {
+			t.Errorf("no %q in\n%s%s", want, stdout, stderr)
+		}
+	}
+	_, stdout, stderr = b.run("inspect", "svc/good", "--no-probe", "-f", "shop", "-o", "json")
+	var list cliv1alpha1.PathList
+	if err := json.Unmarshal([]byte(stdout), &list); err != nil {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	ours := slices.DeleteFunc(list.Items, func(path cliv1alpha1.Path) bool { return path.Gateway.Name != "web" })
+	if len(ours) != 1 || ours[0].Verdict.Result != "Unreachable" || ours[0].Verdict.Status != 0 {
+		t.Errorf("the paths on gateway/web are %+v", ours)
 	}
 }

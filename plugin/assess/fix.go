@@ -33,6 +33,12 @@ func (a *Assessor) fix(
 	case Fails, Mixed:
 		return a.fixFailing(port, endpoints)
 	case Unreachable:
+		if slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result == NotProbed }) {
+			return &cliv1alpha1.Fix{
+				Command: a.command("verify", port),
+				Message: "it asks the endpoints from here; where they answer, look at the NetworkPolicies of their namespace",
+			}
+		}
 		return advised(endpoints)
 	default:
 		return nil

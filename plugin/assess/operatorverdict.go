@@ -28,6 +28,11 @@ func unasked(verified *cliv1alpha1.Condition, mode model.Mode) cliv1alpha1.Verdi
 	case mode.Insecure() && speaksTLS(verified):
 		verdict.Result = NotProbed
 		verdict.Message = "what the mode makes of it is not known; by the policy as written: " + verified.Message
+	case strict == Unreachable:
+		// Envoy connects from elsewhere: what becomes of requests is not known.
+		verdict.Result = Unreachable
+		verdict.Message = "the operator could not reach the endpoints, and Envoy may all the same: requests may pass or fail; " +
+			verified.Message
 	default:
 		verdict.Result, verdict.Status = strict, http.StatusServiceUnavailable
 	}

@@ -52,7 +52,8 @@ in the namespace (-A: in all) shows what the operator verified, or "not probed"
 
 VERDICT is what stands in the way: 503 where Envoy refuses a certificate, 500
 where the policy or the path is invalid, "passes", "plaintext", "not probed",
-"passthrough" where the client's own TLS reaches the Service.
+"passthrough" where the client's own TLS reaches the Service, "unreachable"
+where the operator got no answer, which Envoy may get all the same.
 What the operator wrote in status comes first; what the same rules say about
 the objects as they are now follows where it differs.
 

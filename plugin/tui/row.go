@@ -130,6 +130,8 @@ func (t theme) verdict(path cliv1alpha1.Path) lipgloss.Style {
 		return t.alarm
 	case path.Verdict.Result == assess.Passes, path.Verdict.Result == assess.Passthrough:
 		return t.good
+	case path.Verdict.Result == assess.Unreachable && path.Verdict.Status == 0:
+		return t.alarm // Envoy may reach it all the same.
 	}
 	switch path.Verdict.Result {
 	case assess.NotProbed, assess.Plaintext, assess.Foreign, assess.Unseen:

@@ -118,6 +118,11 @@ func paint(style Style, v cliv1alpha1.Verdict, text string) string {
 		return style.good(text)
 	case assess.NotProbed, assess.Plaintext, assess.Foreign, assess.Unseen:
 		return style.alarm(text)
+	case assess.Unreachable:
+		if v.Status == 0 {
+			return style.alarm(text) // Envoy may reach it all the same.
+		}
+		return style.bad(text)
 	default:
 		return style.bad(text)
 	}

@@ -107,7 +107,8 @@ type Trust struct {
 type Verdict struct {
 	// Result is Passes, Fails, Mixed (some endpoints fail), Refused (the policy
 	// or the path is invalid: 500), Plaintext, Passthrough (the client's own TLS reaches
-	// the Service, no policy decides), NoEndpoints, Unreachable,
+	// the Service, no policy decides), NoEndpoints, Unreachable (whoever asked, the
+	// operator or this program, got no answer; without a status, Envoy may get one),
 	// NotProbed, Foreign (another controller decides, and how is not known), Unseen
 	// (what it depends on could not be read, and the operator's status does not say)
 	// or Gone (with --watch: it was there before).
