@@ -156,32 +156,27 @@ func (b *builder) readFrontend(gateway gwapi.Key, f *frontend, spec *gatewayv1.F
 }
 
 // frontendCA reads one reference. Only what the Gateway may refer to is read: a
-// grant that comes later is a change by itself.
+// grant that comes later is a change by itself. For what has no namespace nobody
+// has to grant anything.
 func (b *builder) frontendCA(
 	gateway gwapi.Key, f *frontend, field string, ref *gatewayv1.ObjectReference,
 ) (found bundle, ok bool) {
-	kind := gwapi.KindConfigMap
-	switch {
-	case gwapi.KindConfigMap.Is(&ref.Group, &ref.Kind, "", ""):
-	case gwapi.KindSecret.Is(&ref.Group, &ref.Kind, "", ""):
-		kind = gwapi.KindSecret
-	case gwapi.KindClusterTrustBundle.Is(&ref.Group, &ref.Kind, "", "") && b.snap.TrustBundlesServed:
-		return b.frontendTrustBundle(gateway, f, field, ref)
-	case gwapi.KindClusterTrustBundle.Is(&ref.Group, &ref.Kind, "", "") && b.snap.TrustBundlesDenied != "":
-		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, field+b.snap.TrustBundlesDenied)
-		return bundle{}, false
-	default:
-		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, fmt.Sprintf(
-			"%s%s is not supported, core/%s and core/%s are", field,
-			gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), gwapi.KindConfigMap, gwapi.KindSecret))
-		return bundle{}, false
-	}
 	namespace := gateway.Namespace
-	if ref.Namespace != nil && *ref.Namespace != "" {
+	named := ref.Namespace != nil && *ref.Namespace != ""
+	if named {
 		namespace = string(*ref.Namespace)
 	}
-	object := gwapi.KeyOf(kind, namespace, string(ref.Name))
-	why, sentence := b.permitted(gateway, object)
+	object, fault := authority(b.snap, ref.Group, ref.Kind, namespace, ref.Name)
+	why, sentence := present, ""
+	switch {
+	case fault != "":
+		f.fault(gatewayv1.ListenerReasonInvalidCACertificateKind, field+fault)
+		return bundle{}, false
+	case object.Namespace != "":
+		why, sentence = b.permitted(gateway, object)
+	case named:
+		why, sentence = faulty, fmt.Sprintf("a %s has no namespace, %q is given", object.Kind, namespace)
+	}
 	if why == present {
 		found = b.bundles.get(gateway, object, caKey)
 		why, sentence = found.why, found.fault

@@ -14,7 +14,6 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
-	"github.com/backendtls/backendtls/internal/snapshot"
 	"github.com/backendtls/backendtls/internal/verify"
 )
 
@@ -201,7 +200,7 @@ func (j *policyJudge) readAuthorities(refs []gatewayv1.LocalObjectReference) {
 	blind := len(j.unseen)
 	for i, ref := range refs {
 		field := fmt.Sprintf("spec.validation.caCertificateRefs[%d]", i)
-		object, fault := authority(j.bundles.b.snap, ref, j.policy.key.Namespace)
+		object, fault := authority(j.bundles.b.snap, ref.Group, ref.Kind, j.policy.key.Namespace, ref.Name)
 		if fault != "" {
 			j.unusable = append(j.unusable, policyFault{report.PolicyReasonInvalidKind, field + ": " + fault})
 			continue
@@ -213,30 +212,6 @@ func (j *policyJudge) readAuthorities(refs []gatewayv1.LocalObjectReference) {
 			j.withoutCA = append(j.withoutCA, fault.message)
 		}
 	}
-}
-
-// authority is the object that a reference to a CA means, or why there can be none.
-func authority(
-	snap *snapshot.Snapshot, ref gatewayv1.LocalObjectReference, namespace string,
-) (object gwapi.Key, fault string) {
-	for _, kind := range []gwapi.Kind{gwapi.KindConfigMap, gwapi.KindSecret} {
-		if kind.Is(&ref.Group, &ref.Kind, "", "") {
-			return gwapi.KeyOf(kind, namespace, string(ref.Name)), ""
-		}
-	}
-	if gwapi.KindClusterTrustBundle.Is(&ref.Group, &ref.Kind, "", "") {
-		if snap.TrustBundlesDenied != "" {
-			return gwapi.Key{}, snap.TrustBundlesDenied
-		}
-		if !snap.TrustBundlesServed {
-			return gwapi.Key{}, "this cluster does not serve ClusterTrustBundles (certificates.k8s.io/v1), " +
-				"which Kubernetes does since 1.37; want a ConfigMap or Secret (group \"\") with the key " + caKey
-		}
-		return gwapi.KeyOf(gwapi.KindClusterTrustBundle, "", string(ref.Name)), ""
-	}
-	return gwapi.Key{}, fmt.Sprintf("%s holds no CA; want a ConfigMap or Secret (group \"\") with the key %s, or a %s "+
-		"(group %s)", gwapi.GroupKind(&ref.Group, &ref.Kind, "", ""), caKey, gwapi.KindClusterTrustBundle,
-		gwapi.KindClusterTrustBundle.Group())
 }
 
 func (j *policyJudge) readSystemRoots() {

@@ -8,6 +8,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/snapshot"
 )
 
 // trustBundle is what a ClusterTrustBundle holds, under the key that CA bundles
@@ -31,25 +32,28 @@ func place(object gwapi.Key, key string) string {
 	return fmt.Sprintf("%s key %s", object, strconv.Quote(key))
 }
 
-// frontendTrustBundle reads a ClusterTrustBundle that clients are verified by. It
-// has no namespace, so nobody has to grant anything (Gateway API, ObjectReference
-// of a cluster-scoped resource).
-func (b *builder) frontendTrustBundle(
-	gateway gwapi.Key, f *frontend, field string, ref *gatewayv1.ObjectReference,
-) (found bundle, ok bool) {
-	if ref.Namespace != nil && *ref.Namespace != "" {
-		f.fault(gatewayv1.ListenerReasonInvalidCACertificateRef, fmt.Sprintf(
-			"%sa %s has no namespace, %q is given", field, gwapi.KindClusterTrustBundle, *ref.Namespace))
-		return bundle{}, false
+// authority is the object that a reference to a CA means, of a policy or of what
+// clients are verified by, or why there can be none. A ClusterTrustBundle has no
+// namespace.
+func authority(
+	snap *snapshot.Snapshot, group gatewayv1.Group, kind gatewayv1.Kind, namespace string, name gatewayv1.ObjectName,
+) (object gwapi.Key, fault string) {
+	for _, known := range []gwapi.Kind{gwapi.KindConfigMap, gwapi.KindSecret} {
+		if known.Is(&group, &kind, "", "") {
+			return gwapi.KeyOf(known, namespace, string(name)), ""
+		}
 	}
-	found = b.bundles.get(gateway, gwapi.KeyOf(gwapi.KindClusterTrustBundle, "", string(ref.Name)), caKey)
-	switch found.why {
-	case present:
-		return found, true
-	case unseen:
-		f.unseen = append(f.unseen, field+found.fault)
-	case missing, faulty, forbidden:
-		f.fault(gatewayv1.ListenerReasonInvalidCACertificateRef, field+found.fault)
+	if gwapi.KindClusterTrustBundle.Is(&group, &kind, "", "") {
+		if snap.TrustBundlesDenied != "" {
+			return gwapi.Key{}, snap.TrustBundlesDenied
+		}
+		if !snap.TrustBundlesServed {
+			return gwapi.Key{}, "this cluster does not serve ClusterTrustBundles (certificates.k8s.io/v1), " +
+				"which Kubernetes does since 1.37; want a ConfigMap or Secret (group \"\") with the key " + caKey
+		}
+		return gwapi.KeyOf(gwapi.KindClusterTrustBundle, "", string(name)), ""
 	}
-	return bundle{}, false
+	return gwapi.Key{}, fmt.Sprintf("%s holds no CA; want a ConfigMap or Secret (group \"\") with the key %s, or a %s "+
+		"(group %s)", gwapi.GroupKind(&group, &kind, "", ""), caKey, gwapi.KindClusterTrustBundle,
+		gwapi.KindClusterTrustBundle.Group())
 }

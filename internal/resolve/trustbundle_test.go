@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/snapshot"
@@ -87,4 +89,25 @@ func served(w *world) *world {
 func denied(w *world) *world {
 	w.snap.TrustBundlesDenied = "the operator may not"
 	return w
+}
+
+func TestWhatVerifiesClientsMayBeABundleThatIsNamedWithoutANamespace(t *testing.T) {
+	w := newWorld(t)
+	w.add("apiVersion: certificates.k8s.io/v1\nkind: ClusterTrustBundle\nmetadata: {name: roots}\nspec: {trustBundle: $CA}")
+	for namespace, fault := range map[gatewayv1.Namespace]string{
+		"":        "",
+		"default": `refs[0]: a ClusterTrustBundle has no namespace, "default" is given`,
+		"other":   `refs[0]: a ClusterTrustBundle has no namespace, "other" is given`,
+	} {
+		f := &frontend{}
+		found, ok := newBuilder(w.snap).frontendCA(webKey, f, "refs[0]: ", &gatewayv1.ObjectReference{
+			Group: "certificates.k8s.io", Kind: "ClusterTrustBundle", Name: "roots", Namespace: new(namespace),
+		})
+		if ok != (fault == "") || ok != (len(found.certificates) == 1) || strings.Join(f.faults, "; ") != fault {
+			t.Errorf("namespace %q: %d certificates, faults %q, want %q", namespace, len(found.certificates), f.faults, fault)
+		}
+		if reason := gatewayv1.ListenerReasonInvalidCACertificateRef; !ok && f.reason != reason {
+			t.Errorf("namespace %q: reason %s, want %s", namespace, f.reason, reason)
+		}
+	}
 }
