@@ -21,7 +21,7 @@ import (
 // The pace of writing: an Event is for people and must not be in the way of
 // statuses.
 const (
-	waiting      = 1024
+	capacity     = 1024
 	writeRate    = rate.Limit(25)
 	writeBurst   = 100
 	writeTimeout = 5 * time.Second
@@ -45,7 +45,7 @@ type Config struct {
 type Recorder struct {
 	config  Config
 	limiter *rate.Limiter
-	queue   chan *eventsv1.Event
+	queue   *queue
 	written *prometheus.CounterVec
 }
 
@@ -58,7 +58,7 @@ const (
 // New makes a Recorder that writes nothing before Run.
 func New(config Config) *Recorder {
 	r := &Recorder{
-		config: config, limiter: rate.NewLimiter(writeRate, writeBurst), queue: make(chan *eventsv1.Event, waiting),
+		config: config, limiter: rate.NewLimiter(writeRate, writeBurst), queue: newQueue(capacity),
 		written: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "backendtls_events_total",
 			Help: "Events about policies, by result: written; dropped (the API server refused it, or too many waited; " +
@@ -74,14 +74,12 @@ func New(config Config) *Recorder {
 func (r *Recorder) Collectors() []prometheus.Collector { return []prometheus.Collector{r.written} }
 
 // Tell takes note of changes of a policy, which is the object as it was before
-// they were written. It never blocks.
+// they were written. It never blocks; where too many wait, those of the namespace
+// with the most are dropped.
 func (r *Recorder) Tell(policy metav1.Object, changes []report.Change) {
 	for i := range changes {
-		event := r.event(policy, &changes[i])
-		select {
-		case r.queue <- event:
-		default:
-			r.drop(event, errors.New("too many Events wait"))
+		if dropped := r.queue.put(r.event(policy, &changes[i])); dropped != nil {
+			r.drop(dropped, errors.New("too many Events wait"))
 		}
 	}
 }
@@ -92,31 +90,26 @@ func (r *Recorder) Run(ctx context.Context) error {
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(farewell, end) })()
-	for {
-		select {
-		case <-ctx.Done():
-			r.rest(ending)
-			return nil
-		case event := <-r.queue:
-			if r.limiter.Wait(ctx) != nil || !r.write(ctx, event) {
-				r.last(ending, event)
+	for ctx.Err() == nil {
+		event := r.queue.next()
+		if event == nil {
+			select {
+			case <-ctx.Done():
+			case <-r.queue.came:
 			}
+			continue
 		}
-	}
-}
-
-// rest writes what waits; once ending is over, it counts what does.
-func (r *Recorder) rest(ending context.Context) {
-	for {
-		select {
-		case event := <-r.queue:
+		if r.limiter.Wait(ctx) != nil || !r.write(ctx, event) {
 			r.last(ending, event)
-		default:
-			return
 		}
 	}
+	for event := r.queue.next(); event != nil; event = r.queue.next() {
+		r.last(ending, event)
+	}
+	return nil
 }
 
+// last tries once; when ending is over, it counts what was not written.
 func (r *Recorder) last(ending context.Context, event *eventsv1.Event) {
 	if err := r.create(ending, event); err != nil {
 		r.drop(event, err)
@@ -170,6 +163,6 @@ func final(err error) bool {
 
 func (r *Recorder) drop(event *eventsv1.Event, err error) {
 	r.written.WithLabelValues(resultDropped).Inc()
-	r.config.Log.Warn("an Event was not written", "object",
-		gwapi.KeyOf(gwapi.KindBackendTLSPolicy, event.Namespace, event.Regarding.Name).String(), "event", event.Reason, "error", err)
+	policy := gwapi.KeyOf(gwapi.KindBackendTLSPolicy, event.Namespace, event.Regarding.Name)
+	r.config.Log.Warn("an Event was not written", "object", policy.String(), "event", event.Reason, "error", err)
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -214,6 +216,32 @@ func TestTellingNeverWaits(t *testing.T) {
 	}
 	if _, dropped := counted(t, r); dropped != 2000-1024 {
 		t.Errorf("%v are counted as dropped", dropped)
+	}
+}
+
+func TestAFloodOfOneNamespaceCostsOthersNothing(t *testing.T) {
+	var s server
+	var took time.Duration
+	_, r := record(t, &s, func(r *events.Recorder) {
+		for i := range 5000 {
+			r.Tell(policy(strconv.Itoa(i)), []report.Change{skipped()})
+		}
+		began := time.Now()
+		other := policy("7")
+		other.Namespace, other.UID = "bank", "0000-bank"
+		r.Tell(other, []report.Change{skipped()})
+		for !slices.ContainsFunc(s.events(), func(e *eventsv1.Event) bool { return e.Namespace == "bank" }) {
+			if took = time.Since(began); took > time.Minute {
+				return
+			}
+			time.Sleep(time.Millisecond) // The bubble's.
+		}
+	})
+	if took > time.Second {
+		t.Errorf("the other namespace's is not written within %s", took)
+	}
+	if written, dropped := counted(t, r); written < 1024 || written+dropped != 5001 {
+		t.Errorf("%v written and %v dropped", written, dropped)
 	}
 }
 
