@@ -3,6 +3,7 @@ package resolve
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -81,15 +82,14 @@ func grpcFilters(specs []gatewayv1.GRPCRouteFilter) []gatewayv1.HTTPRouteFilter 
 func (r *matchReader) readGRPC(spec *gatewayv1.GRPCRouteMatch) (match httpMatch, ok bool) {
 	match.match.GRPC = true
 	ok = r.method(spec.Method, &match)
-	headers := make([]gatewayv1.HTTPHeaderMatch, len(spec.Headers))
+	headers := make([]model.ValueMatch, len(spec.Headers))
 	for i := range spec.Headers {
 		header := &spec.Headers[i]
-		headers[i] = gatewayv1.HTTPHeaderMatch{Name: gatewayv1.HTTPHeaderName(header.Name), Value: header.Value}
-		if header.Type != nil {
-			headers[i].Type = new(gatewayv1.HeaderMatchType(*header.Type))
+		headers[i] = model.ValueMatch{
+			Kind: asked(header.Type), Name: strings.ToLower(string(header.Name)), Value: header.Value,
 		}
 	}
-	r.headers(headers, &match.match)
+	match.match.Headers = r.values("headers", headers)
 	match.precedence.Headers = len(match.match.Headers)
 	return match, ok
 }

@@ -49,8 +49,7 @@ func (r *matchReader) fault(format string, values ...any) {
 // match of any path would take what others ask for.
 func (r *matchReader) read(spec *gatewayv1.HTTPRouteMatch) (match httpMatch, ok bool) {
 	ok = r.path(spec.Path, &match)
-	r.headers(spec.Headers, &match.match)
-	r.query(spec.QueryParams, &match.match)
+	match.match.Headers, match.match.Query = r.headers(spec.Headers), r.query(spec.QueryParams)
 	match.precedence.Headers, match.precedence.Query = len(match.match.Headers), len(match.match.Query)
 	if spec.Method != nil {
 		match.precedence.Method = true
@@ -176,52 +175,54 @@ func checkPattern(pattern string) (size int, err error) {
 	return size, nil
 }
 
-// headers understands the header matches. Of two for the same name, in any
-// case, the first counts (HTTPHeaderMatch.name).
-func (r *matchReader) headers(specs []gatewayv1.HTTPHeaderMatch, match *model.Match) {
-	seen := map[string]bool{}
+// headers are the header matches, of names in lower case: they are the same in
+// any (HTTPHeaderMatch.name).
+func (r *matchReader) headers(specs []gatewayv1.HTTPHeaderMatch) []model.ValueMatch {
+	given := make([]model.ValueMatch, len(specs))
 	for i := range specs {
-		spec := &specs[i]
-		field := fmt.Sprintf("headers[%d]", i)
-		name := strings.ToLower(string(spec.Name))
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		kind := gatewayv1.HeaderMatchExact
-		if spec.Type != nil {
-			kind = *spec.Type
-		}
-		if value, ok := r.value(field, model.ValueMatch{Kind: model.MatchKind(kind), Name: name, Value: spec.Value}); ok {
-			match.Headers = append(match.Headers, value)
+		given[i] = model.ValueMatch{
+			Kind: asked(specs[i].Type), Name: strings.ToLower(string(specs[i].Name)), Value: specs[i].Value,
 		}
 	}
+	return r.values("headers", given)
 }
 
-// query understands the query parameter matches. Of two for the same name the
-// first counts (HTTPQueryParamMatch.name).
-func (r *matchReader) query(specs []gatewayv1.HTTPQueryParamMatch, match *model.Match) {
-	seen := map[string]bool{}
+// query are the query parameter matches.
+func (r *matchReader) query(specs []gatewayv1.HTTPQueryParamMatch) []model.ValueMatch {
+	given := make([]model.ValueMatch, len(specs))
 	for i := range specs {
-		spec := &specs[i]
-		field := fmt.Sprintf("queryParams[%d]", i)
-		name := string(spec.Name)
-		if seen[name] {
+		given[i] = model.ValueMatch{Kind: asked(specs[i].Type), Name: string(specs[i].Name), Value: specs[i].Value}
+	}
+	return r.values("queryParams", given)
+}
+
+// asked is the word of the API for how to compare. Exact is the default of them
+// all.
+func asked[T ~string](kind *T) model.MatchKind {
+	if kind == nil {
+		return model.MatchKind(gatewayv1.HeaderMatchExact)
+	}
+	return model.MatchKind(*kind)
+}
+
+// values are the matches of a list whose Kinds are still the words of the API. Of
+// two for the same name the first counts (HTTPHeaderMatch.name,
+// HTTPQueryParamMatch.name, GRPCHeaderMatch.name).
+func (r *matchReader) values(field string, given []model.ValueMatch) (understood []model.ValueMatch) {
+	seen := map[string]bool{}
+	for i, match := range given {
+		if seen[match.Name] {
 			continue
 		}
-		seen[name] = true
-		kind := gatewayv1.QueryParamMatchExact
-		if spec.Type != nil {
-			kind = *spec.Type
-		}
-		if value, ok := r.value(field, model.ValueMatch{Kind: model.MatchKind(kind), Name: name, Value: spec.Value}); ok {
-			match.Query = append(match.Query, value)
+		seen[match.Name] = true
+		if value, ok := r.value(fmt.Sprintf("%s[%d]", field, i), match); ok {
+			understood = append(understood, value)
 		}
 	}
+	return understood
 }
 
-// value checks a match of a header or query parameter whose Kind is still the
-// word of the API.
+// value checks a match whose Kind is still the word of the API.
 func (r *matchReader) value(field string, match model.ValueMatch) (model.ValueMatch, bool) {
 	if !headerName(match.Name) {
 		r.fault("%s.name: %q is not a name of letters, digits and !#$%%&'*+-.^_`|~", field, match.Name)
