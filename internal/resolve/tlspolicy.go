@@ -228,24 +228,30 @@ func (j *policyJudge) readSystemRoots() {
 // read reads the certificates under a key of an object, and notes where they
 // came from or why there are none.
 func (j *policyJudge) read(field string, object gwapi.Key, key string, reason report.PolicyReason) bundle {
+	found := j.bundles.get(j.gateway, object, key)
+	where := fmt.Sprintf("%s key %s", object, key)
+	if object.Kind == gwapi.KindClusterTrustBundle {
+		where = place(object, key)
+	}
+	j.note(object, found.why, fmt.Sprintf("%s (%s, %s)", where, countCertificates(len(found.certificates)), found.digest),
+		policyFault{reason, field + ": " + found.fault})
+	return found
+}
+
+// note records an object that the policy names: what was read of it, or the fault
+// for which there is nothing.
+func (j *policyJudge) note(object gwapi.Key, why absence, source string, fault policyFault) {
 	if !slices.Contains(j.policy.objects, object) {
 		j.policy.objects = append(j.policy.objects, object)
 	}
-	found := j.bundles.get(j.gateway, object, key)
-	switch found.why {
+	switch why {
 	case present:
-		where := fmt.Sprintf("%s key %s", object, key)
-		if object.Kind == gwapi.KindClusterTrustBundle {
-			where = place(object, key)
-		}
-		j.policy.sources = append(j.policy.sources, fmt.Sprintf("%s (%s, %s)",
-			where, countCertificates(len(found.certificates)), found.digest))
+		j.policy.sources = append(j.policy.sources, source)
 	case unseen:
-		j.unseen = append(j.unseen, field+": "+found.fault)
+		j.unseen = append(j.unseen, fault.message)
 	default:
-		j.unusable = append(j.unusable, policyFault{reason, field + ": " + found.fault})
+		j.unusable = append(j.unusable, fault)
 	}
-	return found
 }
 
 // judgeTrusted reads trusted-certificates. The valid ones are used: one that is

@@ -67,19 +67,9 @@ func (j *policyJudge) withoutIssuers() string {
 // readCRLs reads the lists under a key of an object, and notes where they came
 // from or why there are none.
 func (j *policyJudge) readCRLs(field string, object gwapi.Key, key string) []*x509.RevocationList {
-	if !slices.Contains(j.policy.objects, object) {
-		j.policy.objects = append(j.policy.objects, object)
-	}
 	found := j.bundles.getCRLs(j.gateway, object, key)
-	switch found.why {
-	case present:
-		j.policy.sources = append(j.policy.sources, fmt.Sprintf("%s key %s (%s, %s)",
-			object, key, countLists(found.lists), found.digest))
-	case unseen:
-		j.unseen = append(j.unseen, field+": "+found.fault)
-	default:
-		j.unusable = append(j.unusable, policyFault{report.PolicyReasonInvalidCRLRef, field + ": " + found.fault})
-	}
+	j.note(object, found.why, fmt.Sprintf("%s key %s (%s, %s)", object, key, countLists(found.lists), found.digest),
+		policyFault{report.PolicyReasonInvalidCRLRef, field + ": " + found.fault})
 	return found.lists
 }
 
