@@ -166,7 +166,7 @@ func TestAMirrorThatNeverAnswersHoldsFewConnections(t *testing.T) {
 	if got := failed.Load(); got > 0 {
 		t.Errorf("%d of %d requests failed whose copies nobody answers", got, requests)
 	}
-	w.eventually("the mirror has its connections", func() bool { return both.open.Load() >= limit })
+	w.eventually("the mirror has its connections", func() bool { return both.peak.Load() >= limit })
 	w.eventually("copies are dropped", func() bool {
 		dropped := w.stat("cluster.default/both/443/mirror.upstream_rq_pending_overflow")
 		return dropped != "" && dropped != "0"
@@ -188,7 +188,4 @@ func TestACopyThatIsNeverAnsweredEnds(t *testing.T) {
 	w.within(patience/2, "the copy is given up, long before the limit of those without another", func() bool {
 		return both.given.Load() > 0
 	})
-	if got := w.get("main.test"); got != http.StatusOK {
-		t.Errorf("the request itself gets %d", got)
-	}
 }
