@@ -84,9 +84,6 @@ func (w *Writer) adopt(ctx context.Context, q queue, handlers map[gwapi.Kind]han
 		switch {
 		case err == nil:
 			handlers[k.name] = h
-			w.mu.Lock()
-			w.informers[k.name] = h.informer
-			w.mu.Unlock()
 		case ctx.Err() != nil:
 			return 0
 		case apierrors.IsNotFound(err) || meta.IsNoMatchError(err):
@@ -123,6 +120,11 @@ func (w *Writer) listen(ctx context.Context, q queue, k kind) (handler, error) {
 	if err != nil {
 		return handler{}, err
 	}
+	// Known before it tells of objects: what is not installed is not looked at, and
+	// nobody tells twice.
+	w.mu.Lock()
+	w.informers[k.name] = informer
+	w.mu.Unlock()
 	look := func(object any) {
 		if o, ok := object.(client.Object); ok && w.config.Leading() {
 			q.AddWithOpts(priorityqueue.AddOpts{Priority: new(checked)}, k.key(o))

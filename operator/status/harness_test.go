@@ -68,18 +68,24 @@ func open(t testing.TB, server *apitest.Server) *shelf {
 	if err != nil {
 		t.Fatalf("cache: %v", err)
 	}
-	direct, err := watch.NewReader(server.Config())
-	if err != nil {
-		t.Fatalf("client: %v", err)
-	}
 	s.cache = live
 	s.leading.Store(true)
-	s.Writer = status.New(status.Config{
+	s.Writer = s.over(live)
+	s.metrics.MustRegister(s.Collectors()...)
+	return s
+}
+
+// over makes a writer that reads from the cache.
+func (s *shelf) over(live cache.Cache) *status.Writer {
+	s.t.Helper()
+	direct, err := watch.NewReader(s.server.Config())
+	if err != nil {
+		s.t.Fatalf("client: %v", err)
+	}
+	return status.New(status.Config{
 		Client: direct, Cache: live, Leading: s.leading.Load, Now: time.Now,
 		Log: slog.New(slog.NewTextHandler(s.log, nil)),
 	})
-	s.metrics.MustRegister(s.Collectors()...)
-	return s
 }
 
 // run starts cache and writer, which end with the test.
