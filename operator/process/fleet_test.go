@@ -215,7 +215,7 @@ func TestAnEnvoyIsStoppedWhenItsRequestsAreDone(t *testing.T) {
 
 func TestADrainEndsAfterItsGrace(t *testing.T) {
 	config := fake(t, "serve")
-	config.Grace = 3 * time.Second // In which a busy machine asks at least once.
+	config.Grace = time.Second
 	h := run(t, config)
 	h.Put(gateways(web))
 	h.envoy(web)
@@ -224,7 +224,8 @@ func TestADrainEndsAfterItsGrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.end()
-	if h.log.count("WARN", "1 requests did not end within 3s") != 1 {
+	// How many there were is not known where a busy machine had no time to ask.
+	if h.log.count("WARN", "envoy is stopped with requests in flight") != 1 {
 		t.Error("the log does not say that a request was cut off")
 	}
 }
