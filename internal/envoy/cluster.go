@@ -41,9 +41,8 @@ const (
 	// The limits of one backend that gets copies. They are dropped beyond, which
 	// nobody waits for; without an own limit a backend that takes copies and never
 	// answers would hold as many connections, each with its buffers, as a Service
-	// that serves. (Envoy's best practice for edges bounds connections at all for
-	// that reason.) Envoy opens at least one connection per endpoint and worker
-	// thread, whatever the limit (docs: upstream/circuit_breaking).
+	// that serves. Envoy opens at least one connection per endpoint and worker
+	// thread, whatever the limit (its documentation of circuit breaking).
 	mirrorConnections = 256
 	mirrorPending     = 256
 	mirrorRequests    = 256
