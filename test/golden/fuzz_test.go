@@ -7,13 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	certificatesv1 "k8s.io/api/certificates/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/backendtls/backendtls/internal/api/v1alpha1"
 	"github.com/backendtls/backendtls/internal/envoy"
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/report"
@@ -140,8 +137,8 @@ func meant(documents []any, flags byte, backwards bool) *snapshot.Snapshot {
 	}
 	seen := map[string]bool{}
 	var kept [][]byte
-	for _, document := range documents {
-		data, err := json.Marshal(document)
+	for _, object := range documents {
+		data, err := json.Marshal(object)
 		var head metav1.PartialObjectMetadata
 		if err != nil || json.Unmarshal(data, &head) != nil {
 			continue
@@ -155,66 +152,12 @@ func meant(documents []any, flags byte, backwards bool) *snapshot.Snapshot {
 		slices.Reverse(kept)
 	}
 	for _, data := range kept {
-		put(snap, data)
+		document.Add(snap, data)
 	}
 	if flags&admitModes != 0 {
 		admit(snap)
 	}
 	return snap
-}
-
-// put adds an object if it can be decoded at all.
-func put(s *snapshot.Snapshot, data []byte) {
-	var head metav1.TypeMeta
-	_ = json.Unmarshal(data, &head)
-	switch gwapi.Kind(head.Kind) {
-	case gwapi.KindGatewayClass:
-		s.GatewayClasses = with[gatewayv1.GatewayClass](s.GatewayClasses, data)
-	case gwapi.KindGateway:
-		s.Gateways = with[gatewayv1.Gateway](s.Gateways, data)
-	case gwapi.KindHTTPRoute:
-		s.HTTPRoutes = with[gatewayv1.HTTPRoute](s.HTTPRoutes, data)
-	case gwapi.KindGRPCRoute:
-		s.GRPCRoutes = with[gatewayv1.GRPCRoute](s.GRPCRoutes, data)
-	case gwapi.KindTLSRoute:
-		s.TLSRoutes = with[gatewayv1.TLSRoute](s.TLSRoutes, data)
-	case gwapi.KindReferenceGrant:
-		s.ReferenceGrants = with[gatewayv1.ReferenceGrant](s.ReferenceGrants, data)
-	case gwapi.KindBackendTLSPolicy:
-		s.TLSPolicies = with[gatewayv1.BackendTLSPolicy](s.TLSPolicies, data)
-	case gwapi.KindGatewayParameters:
-		s.Parameters = with[v1alpha1.GatewayParameters](s.Parameters, data)
-	case gwapi.KindService:
-		s.Services = with[corev1.Service](s.Services, data)
-	case gwapi.KindConfigMap:
-		s.ConfigMaps = with[corev1.ConfigMap](s.ConfigMaps, data)
-	case gwapi.KindClusterTrustBundle:
-		s.TrustBundles = with[certificatesv1.ClusterTrustBundle](s.TrustBundles, data)
-	case gwapi.KindNamespace:
-		s.Namespaces = with[corev1.Namespace](s.Namespaces, data)
-	case gwapi.KindSecret:
-		s.Secrets = with[corev1.Secret](s.Secrets, data)
-		for _, secret := range s.Secrets.Sorted() {
-			for key, text := range secret.StringData {
-				if secret.Data == nil {
-					secret.Data = map[string][]byte{}
-				}
-				secret.Data[key] = []byte(text)
-			}
-		}
-	default:
-	}
-}
-
-func with[O any, T interface {
-	*O
-	metav1.Object
-}](objects snapshot.Objects[T], data []byte) snapshot.Objects[T] {
-	object := new(O)
-	if json.Unmarshal(data, object) != nil {
-		return objects
-	}
-	return objects.With(T(object))
 }
 
 // reasons are those of SecurityDegraded by mode.
