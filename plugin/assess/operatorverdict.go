@@ -31,8 +31,8 @@ func unasked(verified *cliv1alpha1.Condition, mode model.Mode) cliv1alpha1.Verdi
 	case strict == Unreachable:
 		// Envoy connects from elsewhere: what becomes of requests is not known.
 		verdict.Result = Unreachable
-		verdict.Message = "the operator could not reach the endpoints, and Envoy may all the same: requests may pass or fail; " +
-			verified.Message
+		verdict.Message = "the operator could not reach the endpoints, and Envoy may all the same: requests may pass or " +
+			"fail; " + verified.Message
 	default:
 		verdict.Result, verdict.Status = strict, http.StatusServiceUnavailable
 	}
