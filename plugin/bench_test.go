@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/backendtls/backendtls/internal/manifest"
 	"github.com/backendtls/backendtls/internal/pin"
+	"github.com/backendtls/backendtls/plugin/collect"
 	"github.com/backendtls/backendtls/plugin/command"
 	"github.com/backendtls/backendtls/test/leak"
 	"github.com/backendtls/backendtls/test/pki"
@@ -33,6 +35,9 @@ import (
 
 func TestMain(m *testing.M) {
 	ctrllog.SetLogger(logr.Discard())
+	// The schemas of all kinds and their rules stay for good, and are most of the
+	// heap: garbage need not be looked for among them that often.
+	debug.SetGCPercent(200)
 	leak.Main(m)
 }
 
@@ -47,6 +52,8 @@ type bench struct {
 	lock    sync.Mutex
 	servers map[string]string
 	stdin   io.Reader
+	// readings are those of every test with the fixture.
+	readings *collect.Readings
 }
 
 // newBench makes a copy of a fixture in the working directory of the test:
@@ -57,7 +64,9 @@ func newBench(t *testing.T, fixture string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, testing: origin, servers: map[string]string{}, stdin: strings.NewReader("")}
+	b := &bench{
+		t: t, testing: origin, servers: map[string]string{}, stdin: strings.NewReader(""), readings: fixtures.of(fixture),
+	}
 	t.Setenv("COLUMNS", "")
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	t.Chdir(t.TempDir())
@@ -84,6 +93,27 @@ func (b *bench) count(dir string) {
 	if err := os.WriteFile(manifest.GenerationsPath(state), counted, 0o600); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// fixtures are the readings of each fixture. Every command line reads all files of
+// its own directory, and parses the documents that no test before it had.
+var fixtures readings
+
+type readings struct {
+	lock sync.Mutex
+	all  map[string]*collect.Readings
+}
+
+func (r *readings) of(fixture string) *collect.Readings {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	if r.all == nil {
+		r.all = map[string]*collect.Readings{}
+	}
+	if r.all[fixture] == nil {
+		r.all[fixture] = new(collect.Readings)
+	}
+	return r.all[fixture]
 }
 
 // counts are the generations of what was counted already: reading the manifests
@@ -179,9 +209,10 @@ func (b *bench) runContext(ctx context.Context, args ...string) (code int, stdou
 	var out, errOut bytes.Buffer
 	code = run(ctx, args, command.Options{
 		In: b.stdin, Out: &out, ErrOut: &errOut,
-		Program: "kubectl backendtls",
-		Now:     func() time.Time { return now },
-		Dial:    b.dial,
+		Program:  "kubectl backendtls",
+		Now:      func() time.Time { return now },
+		Dial:     b.dial,
+		Readings: b.readings,
 		Lookup: func(_ context.Context, _, host string) ([]netip.Addr, error) {
 			address, err := netip.ParseAddr(host)
 			if err != nil {

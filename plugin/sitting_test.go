@@ -22,7 +22,7 @@ func (b *bench) sitting() *session.Session { return session.New(b.config()) }
 func (b *bench) config() session.Config {
 	return session.Config{
 		Filename: "desk", Program: "kubectl backendtls", Via: session.ViaDirect, ProbeTimeout: 5 * time.Second,
-		Now: func() time.Time { return now }, Dial: b.dial,
+		Now: func() time.Time { return now }, Dial: b.dial, Readings: b.readings,
 	}
 }
 

@@ -124,7 +124,7 @@ func (term *terminal) start(ctx context.Context, b *bench, line string) <-chan i
 	go func() {
 		ended <- run(ctx, words(line), command.Options{
 			In: term.device, Out: term.device, ErrOut: term.device, Program: "kubectl backendtls",
-			Now: func() time.Time { return now }, Dial: b.dial,
+			Now: func() time.Time { return now }, Dial: b.dial, Readings: b.readings,
 		})
 	}()
 	return ended

@@ -53,7 +53,7 @@ func (b *bench) watch(args ...string) *watch {
 	go func() {
 		w.ended <- run(ctx, args, command.Options{
 			In: b.stdin, Out: &w.out, ErrOut: &w.errOut, Program: "kubectl backendtls",
-			Now: func() time.Time { return now }, Dial: b.dial,
+			Now: func() time.Time { return now }, Dial: b.dial, Readings: b.readings,
 		})
 	}()
 	return w

@@ -40,7 +40,7 @@ type Directory struct {
 	pace        FilePace
 	changes     chan struct{}
 	running     sync.WaitGroup
-	readings    readings
+	readings    Readings
 }
 
 // FollowFiles follows what Files reads, until ctx ends.

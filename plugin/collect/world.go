@@ -45,7 +45,7 @@ type World struct {
 	// unread are the problems of files that could not be read.
 	unread []manifest.Problem
 	// readings spare what is read of other files than before.
-	readings *readings
+	readings *Readings
 	// services are sorted; ports are theirs.
 	services []gwapi.Key
 	ports    map[gwapi.Key][]Port
@@ -56,14 +56,7 @@ type World struct {
 // the time at which modes and dates are judged. The error is about the path, for people:
 // what is wrong inside is in Problems.
 func Files(path, state string, now time.Time) (*World, error) {
-	files, problems, err := read(path)
-	if err != nil {
-		return nil, err
-	}
-	if state == "" {
-		state = manifest.StateDir(directory(path))
-	}
-	return assemble(path, state, files, problems, now, new(readings)), nil
+	return new(Readings).Files(path, state, now)
 }
 
 // With is the World as it would be if the files had these contents; those that
@@ -95,7 +88,7 @@ func (w *World) Content(path string) ([]byte, bool) {
 func (w *World) Directory() string { return directory(w.Source) }
 
 func assemble(
-	path, state string, files []manifest.File, unread []manifest.Problem, now time.Time, readings *readings,
+	path, state string, files []manifest.File, unread []manifest.Problem, now time.Time, readings *Readings,
 ) *World {
 	set, problems := readings.parse(files)
 	problems = append(slices.Clone(unread), problems...)

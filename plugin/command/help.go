@@ -67,7 +67,7 @@ const completionTime = 2 * time.Second
 func (o *Options) names(ctx context.Context, kind gwapi.Kind, namespace string) []string {
 	var names []string
 	if o.Filename != "" {
-		world, err := collect.Files(o.Filename, o.State, o.Now())
+		world, err := o.files()
 		if err != nil {
 			return nil
 		}

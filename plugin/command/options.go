@@ -37,6 +37,10 @@ type Options struct {
 	// Lookup resolves the host names of --address; network is "ip".
 	Lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
+	// Readings spare what the same process read before; nil for a process of one
+	// command line.
+	Readings *collect.Readings
+
 	// Filename is -f; State is --state, "" for .backendtls beside the files.
 	Filename, State string
 
@@ -65,7 +69,7 @@ func (o *Options) world(ctx context.Context, all bool) (*collect.World, error) {
 	if o.Filename == "" {
 		return o.cluster(ctx, all)
 	}
-	world, err := collect.Files(o.Filename, o.State, o.Now())
+	world, err := o.files()
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +77,14 @@ func (o *Options) world(ctx context.Context, all bool) (*collect.World, error) {
 		o.Warn("%s", problem)
 	}
 	return world, nil
+}
+
+// files reads the files of -f.
+func (o *Options) files() (*collect.World, error) {
+	if o.Readings == nil {
+		return collect.Files(o.Filename, o.State, o.Now())
+	}
+	return o.Readings.Files(o.Filename, o.State, o.Now())
 }
 
 // cluster reads the cluster.

@@ -79,6 +79,7 @@ func (o *Options) sitting(how screens) *session.Session {
 	return session.New(session.Config{
 		Filename: o.Filename, State: o.State, Cluster: o.API, Program: o.Program, ReadOnly: how.readOnly,
 		Now: o.Now, Dial: o.Dial, Lookup: o.Lookup, ProbeTimeout: how.timeout, Via: o.via(how.via),
+		Readings: o.Readings,
 	})
 }
 

@@ -34,6 +34,8 @@ type Config struct {
 	ProbeTimeout time.Duration
 	// Via is how endpoints are reached: ViaDirect or ViaPortForward.
 	Via string
+	// Readings spare what was read of the files before; nil where nothing was.
+	Readings *collect.Readings
 }
 
 // The ways to an endpoint.
@@ -80,6 +82,9 @@ type Session struct {
 
 // New is a Session. Nothing is read yet.
 func New(config Config) *Session {
+	if config.Readings == nil {
+		config.Readings = new(collect.Readings)
+	}
 	return &Session{
 		config: config, fetched: map[collect.PortKey]Fetched{}, lacking: map[right]bool{}, noticed: make(chan struct{}, 1),
 	}
@@ -103,7 +108,7 @@ func (s *Session) live() bool { return s.config.Filename == "" }
 // read reads the files, or the cluster, as they are now.
 func (s *Session) read(ctx context.Context, what reading) (*collect.World, error) {
 	if !s.live() {
-		return collect.Files(s.config.Filename, s.config.State, s.config.Now())
+		return s.config.Readings.Files(s.config.Filename, s.config.State, s.config.Now())
 	}
 	cluster := s.config.Cluster
 	config, err := cluster.RESTConfig()
