@@ -82,7 +82,9 @@ func New(config Config) *Witness {
 
 // Built takes note of a build, before its statuses are written: a mode is
 // counted before status says it. What it gets is not changed afterwards.
-func (w *Witness) Built(result resolve.Result, observed snapshot.Observed, outcome resolve.Outcome, took time.Duration) {
+func (w *Witness) Built(
+	result resolve.Result, observed snapshot.Observed, outcome resolve.Outcome, took time.Duration,
+) {
 	w.builds.WithLabelValues(string(outcome)).Inc()
 	w.durations.Observe(took.Seconds())
 	if outcome == resolve.Whole {
