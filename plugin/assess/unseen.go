@@ -36,6 +36,9 @@ func (a *Assessor) known(port collect.Port, path model.Path) model.Path {
 		port.Policy != nil && option(port.Policy, "mode") != "" {
 		return path
 	}
+	if port.Strict.Route.Kind != path.Route.Kind && port.Policy != nil && option(port.Policy, "alpn-protocols") != "" {
+		return path // What may be offered depends on what the route speaks.
+	}
 	path.Ours, path.Controller = true, gwapi.ControllerName
 	if path.FaultReason == "" && path.Fault == "" {
 		path.Policy, path.FaultReason, path.Fault = port.Strict.Policy, port.Strict.FaultReason, port.Strict.Fault
