@@ -167,5 +167,9 @@ func (c *compiledBackend) explain() string {
 		return c.fault
 	}
 	policy := c.decision.Policy.String()
+	if c.reason == string(gatewayv1.RouteReasonUnsupportedProtocol) {
+		// It may be in force for routes that speak something else.
+		return policy + " lets no route of this kind speak to it: " + strings.TrimPrefix(c.fault, policy+": ")
+	}
 	return fmt.Sprintf("%s is not in force (%s): %s", policy, c.reason, strings.TrimPrefix(c.fault, policy+": "))
 }

@@ -30,7 +30,8 @@ func (r *parameterResult) limitSessions(value string) (fault string) {
 }
 
 // boundSessions keeps the limit within the default where some GatewayParameters
-// that may say less could not be used: that a reference breaks must loosen nothing.
+// that may say less could not be used: a reference that breaks may not be the way to
+// streams without an end.
 func (r *parameterResult) boundSessions() {
 	if r.unread && (r.sessionLimit == model.NoSessionLimit || r.sessionLimit > model.DefaultSessionLimit) {
 		r.sessionLimit = 0
