@@ -2,10 +2,14 @@ package watch
 
 import "time"
 
+// Missing is how long a Source that was hastened waits before it asks again for
+// what it could not read.
+const Missing = 20 * time.Millisecond
+
 // Hasten makes a Source wait little for what tests wait for.
 func (s *Source) Hasten(patience time.Duration) {
 	s.pace = pace{
-		sync: 2 * time.Millisecond, missing: 20 * time.Millisecond, recheck: 20 * time.Millisecond,
+		sync: 2 * time.Millisecond, missing: Missing, recheck: 20 * time.Millisecond,
 		patience: patience, attempt: patience / 2,
 		soon: 5 * time.Millisecond, later: 20 * time.Millisecond, latest: 40 * time.Millisecond,
 	}

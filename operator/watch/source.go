@@ -62,6 +62,8 @@ type Source struct {
 	subjects []*subject
 	// missing, absent and forbidden are what the log last said of these findings.
 	missing, absent, forbidden, denied string
+	// deniedOnce: ClusterTrustBundles were denied to this process before.
+	deniedOnce bool
 
 	mu      sync.Mutex
 	synced  bool
@@ -255,6 +257,10 @@ func (s *Source) Run(ctx context.Context) error {
 func (s *Source) look(ctx context.Context) time.Duration {
 	doubted := s.doubt(ctx)
 	if !s.follow(ctx) {
+		return s.pace.missing
+	}
+	if !s.deniedOnce && s.trustBundles().denied {
+		s.deniedOnce = true // As in doubt, the second denial counts.
 		return s.pace.missing
 	}
 	for _, subject := range s.subjects {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/snapshot"
 	"github.com/backendtls/backendtls/operator/apitest"
+	"github.com/backendtls/backendtls/operator/watch"
 )
 
 func trustBundle(text string) *certificatesv1.ClusterTrustBundle {
@@ -112,6 +114,31 @@ func TestTrustBundlesThatCanBeReadNoLongerAreTrustedNoLonger(t *testing.T) {
 			server.Put(trustBundle("again"))
 			w.until("they are followed", func(snap *snapshot.Snapshot) bool { return bundles(snap) == "later roots" })
 		})
+	}
+}
+
+func TestOneDenialByAServerThatStartsIsNoAnswer(t *testing.T) {
+	server := apitest.New(t)
+	server.Put(trustBundle("one"))
+	asked := make(chan time.Time, 2)
+	server.Hook(func(_ context.Context, r apitest.Request) error {
+		if r.Resource != "clustertrustbundles" {
+			return nil
+		}
+		select {
+		case asked <- time.Now():
+		default:
+		}
+		if len(asked) == 1 {
+			return denied
+		}
+		return nil
+	})
+	if snap := opened(t, server).source.Snapshot(); !snap.TrustBundlesServed || bundles(snap) != "roots" {
+		t.Errorf("the first that is handed on has %q; denied: %q", bundles(snap), snap.TrustBundlesDenied)
+	}
+	if first, second := <-asked, <-asked; second.Sub(first) < watch.Missing {
+		t.Errorf("it was asked again after %s, which is no time for a server", second.Sub(first))
 	}
 }
 
