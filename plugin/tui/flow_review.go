@@ -40,6 +40,7 @@ const moment = 400 * time.Millisecond
 // seen says that a draft has been on the screen for its moment of that number.
 type seen struct {
 	result
+	of     *review
 	moment int
 }
 
@@ -74,7 +75,7 @@ func (s *review) wait() tea.Cmd {
 	ctx, pause, number := s.flow.ctx, s.flow.desk.pause, s.moments
 	return func() tea.Msg {
 		pause(ctx)
-		return seen{moment: number}
+		return seen{of: s, moment: number}
 	}
 }
 
@@ -94,7 +95,7 @@ const longestName = 253
 func (s *review) update(msg tea.Msg) tea.Cmd {
 	_, isKey := msg.(tea.KeyPressMsg)
 	if over, ok := msg.(seen); ok {
-		s.read = s.read || over.moment == s.moments
+		s.read = s.read || over.of == s && over.moment == s.moments
 		return nil
 	}
 	switch {
