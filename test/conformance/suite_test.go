@@ -94,6 +94,8 @@ func newSuite(t *testing.T, chosen []suite.ConformanceTest) *suite.ConformanceTe
 	settings.GatewayClassName = class
 	settings.ConformanceProfiles = profiles
 	settings.CleanupBaseResources = !options.keep
+	// A namespace is gone when its Envoys have drained and its backends have ended.
+	settings.TimeoutConfig.DeleteTimeout = 3 * time.Minute
 	// What one test leaves would be in the way of the next.
 	settings.CleanupTestResources = !options.keep || options.only == "" || strings.Contains(options.only, ",")
 	settings.ManifestFS = []fs.FS{&conformance.Manifests, manifests}
