@@ -44,6 +44,20 @@ func rule(namespace, spec string) string {
 		"}\nspec: " + spec + "\n"
 }
 
+// worldOf is the World of a directory with manifests in one file.
+func worldOf(t *testing.T, content string) *collect.World {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "world.yaml"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	world, err := collect.Files(dir, "", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return world
+}
+
 // TestWhichDestinationRuleConcernsAService goes by host, namespace, exportTo and
 // port, as Istio looks them up for the proxies of a Gateway.
 func TestWhichDestinationRuleConcernsAService(t *testing.T) {
@@ -84,14 +98,7 @@ func TestWhichDestinationRuleConcernsAService(t *testing.T) {
 		{"another group's kind of that name", strings.Replace(rule("shop", "{host: api, "+disable+"}"), "istio.io", "example", 1), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "mesh.yaml"), []byte(mesh+test.rule), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			world, err := collect.Files(dir, "", time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
+			world := worldOf(t, mesh+test.rule)
 			port, found := world.Port(collect.PortKey{Service: gwapi.KeyOf(gwapi.KindService, "shop", "api"), Port: 443})
 			if !found || len(port.Paths) != 1 {
 				t.Fatalf("no path: %+v, %v", port, world.Problems)

@@ -1,10 +1,7 @@
 package collect_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
@@ -94,16 +91,9 @@ spec:
 // TestAPortIsJudgedByARouteThatCanLeadThere goes by what the routes that are there
 // speak, then by what the port's appProtocol allows.
 func TestAPortIsJudgedByARouteThatCanLeadThere(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "streams.yaml")
 	content := streams + database("wire", "backendtls.dev/alpn-protocols: h2") + database("spare", "") +
 		database("tls", "backendtls.dev/alpn-protocols: h2") + database("web", "")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	world, err := collect.Files(path, "", time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	if err != nil {
-		t.Fatal(err)
-	}
+	world := worldOf(t, content)
 	if len(world.Problems) > 0 {
 		t.Fatal(world.Problems)
 	}
