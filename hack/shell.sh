@@ -12,6 +12,8 @@ trap 'rm -f "$rc"' EXIT
 cat >"$rc" <<END
 [ -r ~/.bashrc ] && . ~/.bashrc
 export KUBECONFIG="$PWD/.cluster/kubeconfig" PATH="$PWD/bin:$PWD/.cluster/bin:\$PATH"
+# Not your own: there kubectl may remember an earlier cluster of this address.
+export KUBECACHEDIR="$PWD/.cluster/kubectl"
 PS1='(backendtls) \w \\$ '
 # bash-completion is what kubectl's completion builds on, where it is there.
 [ -r /usr/share/bash-completion/bash_completion ] && . /usr/share/bash-completion/bash_completion

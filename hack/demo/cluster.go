@@ -110,7 +110,7 @@ func (c *cluster) kubeconfigOf(ctx context.Context, o clusterOptions) error {
 		}
 		return fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	c.kubeconfig = filepath.Join(c.dir, "kubeconfig")
+	c.kubeconfig, c.cache = filepath.Join(c.dir, "kubeconfig"), filepath.Join(c.dir, "cache")
 	if err := os.WriteFile(c.kubeconfig, content, 0o600); err != nil {
 		return err
 	}

@@ -18,17 +18,19 @@ type kubectl struct {
 	kubeconfig string
 	// plugins is the directory of kubectl-backendtls.
 	plugins string
+	// cache is where it keeps what it remembers of the server.
+	cache string
 }
 
-// environment is this process's without its KUBECONFIG, with the plugin on
-// PATH.
+// environment is this process's without its KUBECONFIG, with the plugin on PATH,
+// and with a cache that no other cluster of the same address has written.
 func (k kubectl) environment() []string {
 	kept := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "KUBECONFIG=") || strings.HasPrefix(variable, "PATH=")
 	})
 	path := k.plugins + string(filepath.ListSeparator) + filepath.Dir(k.binary) +
 		string(filepath.ListSeparator) + os.Getenv("PATH")
-	return append(kept, "PATH="+path, "KUBECONFIG="+k.kubeconfig)
+	return append(kept, "PATH="+path, "KUBECONFIG="+k.kubeconfig, "KUBECACHEDIR="+k.cache)
 }
 
 func (k kubectl) command(ctx context.Context, arguments ...string) *exec.Cmd {

@@ -51,6 +51,11 @@ func newInstall(ctx context.Context) (*install, error) {
 	}
 	i.kubeconfig = filepath.Join(i.directory, "kubeconfig")
 	i.kubectl = filepath.Join(i.directory, "bin", "kubectl")
+	// What kubectl remembers of a server it keeps by address, which an earlier
+	// cluster has had too: it would know kinds that this one has not.
+	if err := os.Setenv("KUBECACHEDIR", filepath.Join(i.directory, "kubectl")); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(i.kubeconfig); err != nil {
 		return nil, fmt.Errorf("there is no local cluster (%w): these tests are run by `make test-cluster`", err)
 	}
@@ -88,8 +93,9 @@ func (i *install) apply(ctx context.Context) error {
 		return err
 	}
 	for _, arguments := range [][]string{
-		{"delete", "namespace/" + system, "gatewayclass/backendtls", "--ignore-not-found", "--wait"},
+		// First, because in a new cluster no object of an unknown kind can be removed.
 		{"apply", "--server-side", "--force-conflicts", "-f", strings.Join(crds, ",")},
+		{"delete", "namespace/" + system, "gatewayclass/backendtls", "--ignore-not-found", "--wait"},
 		{"apply", "-k", filepath.Join(root, "manifests")},
 	} {
 		if _, err := i.run(ctx, arguments...); err != nil {

@@ -50,6 +50,9 @@ type node struct {
 func newNode(t *testing.T) *node {
 	t.Helper()
 	n := &node{t: t, dir: filepath.Join(t.TempDir(), ".cluster")}
+	// What kubectl remembers of a server it keeps by address, and the next cluster
+	// has the same.
+	t.Setenv("KUBECACHEDIR", filepath.Join(n.dir, "kubectl"))
 	t.Cleanup(func() {
 		if t.Failed() {
 			n.tell()
