@@ -23,6 +23,12 @@ const (
 	// retryPause is before the first retry, on average half of it: an endpoint that
 	// is gone is no reason to wait, and there usually is another.
 	retryPause = 10 * time.Millisecond
+
+	// choices is how often load balancing may choose again for a retry when it
+	// chose an endpoint that was tried. An endpoint that is gone has no requests
+	// under way, so of two it is preferred by least requests: three times in four
+	// if the other one is busy. At 64 that is once in 10^8.
+	choices = 64
 )
 
 // persist gives a virtual host that forwards requests a retry policy: one for
@@ -54,7 +60,7 @@ func (t *translation) retryPolicy() (*routev3.RetryPolicy, error) {
 			Name:       previousHosts,
 			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: previous},
 		}},
-		HostSelectionRetryMaxAttempts: 5,
+		HostSelectionRetryMaxAttempts: choices,
 		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{
 			BaseInterval: durationpb.New(retryPause),
 			MaxInterval:  durationpb.New(5 * retryPause),
