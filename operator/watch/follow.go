@@ -50,7 +50,6 @@ func (s *Source) follow(ctx context.Context) bool {
 		if found.silence != nil {
 			break // Nothing else will be answered now.
 		}
-		subject.denied = apierrors.IsForbidden(err)
 	}
 	if ctx.Err() == nil {
 		s.tell(found)
@@ -63,7 +62,9 @@ func (f *findings) sort(s *subject, err error) {
 	switch {
 	case err == nil:
 	case apierrors.IsForbidden(err) && s.kind == gwapi.KindClusterTrustBundle:
-		f.denied = append(f.denied, s.definition())
+		if !s.refusedOnce() {
+			f.denied = append(f.denied, s.definition())
+		}
 	case apierrors.IsForbidden(err):
 		f.forbidden = append(f.forbidden, schema.GroupResource{Group: s.version.Group, Resource: s.plural}.String())
 	case !unserved(err):
@@ -103,37 +104,37 @@ func (s *Source) tell(found findings) {
 		return
 	}
 	s.journal.over("silence")
-	s.tellChanged(&s.forbidden, found.forbidden, func(subject string) {
-		s.journal.err(subject, "objects may not be listed, the operator needs get, list and watch of them (ClusterRole "+
+	s.turned(&s.forbidden, found.forbidden)
+	if len(found.forbidden) > 0 {
+		s.journal.err(s.forbidden, "objects may not be listed, the operator needs get, list and watch of them (ClusterRole "+
 			"backendtls-reader of manifests/02-rbac.yaml); asking again", "forbidden", found.forbidden)
-	})
-	s.tellChanged(&s.missing, found.missing, func(subject string) {
-		s.journal.err(subject, "waiting for CustomResourceDefinitions that are not installed, or not in the version in "+
+	}
+	s.turned(&s.missing, found.missing)
+	if len(found.missing) > 0 {
+		s.journal.err(s.missing, "waiting for CustomResourceDefinitions that are not installed, or not in the version in "+
 			"brackets; nothing is served before", "missing", found.missing, "install", found.install)
-	})
-	s.tellChanged(&s.denied, found.denied, func(subject string) {
-		if subject != s.denied {
-			s.config.Log.Warn("policies and listeners that name one are refused: "+trustBundlesDenied, "forbidden", found.denied)
-		}
-	})
-	if now := strings.Join(found.absent, " "); now != s.absent {
+	}
+	// Without these a cluster may be for good, so that it is said once.
+	if s.turned(&s.absent, found.absent) {
 		s.config.Log.Info("optional kinds without objects, because the API server does not serve them",
 			"absent", found.absent)
-		s.absent = now
+	}
+	if s.turned(&s.denied, found.denied) {
+		s.config.Log.Warn("policies and listeners that name one are refused: "+trustBundlesDenied, "forbidden", found.denied)
 	}
 }
 
-// tellChanged mentions a list that is not empty, and that it has become so.
-func (s *Source) tellChanged(last *string, list []string, mention func(subject string)) {
+// turned says whether a finding is another than before, and not just over. That it
+// is over it logs.
+func (s *Source) turned(last *string, list []string) bool {
 	now := strings.Join(list, " ")
-	if now != *last {
-		s.journal.over(*last)
+	if now == *last {
+		return false
 	}
-	switch {
-	case now != "":
-		mention(now)
-	case *last != "":
+	s.journal.over(*last)
+	if now == "" {
 		s.config.Log.Info("what was lacking is there now", "was", *last)
 	}
 	*last = now
+	return now != ""
 }

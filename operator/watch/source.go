@@ -60,10 +60,8 @@ type Source struct {
 	slices   *sliceIndex
 	contents *contents
 	subjects []*subject
-	// missing, absent and forbidden are what the log last said of these findings.
+	// What the log last said of these findings.
 	missing, absent, forbidden, denied string
-	// deniedOnce: ClusterTrustBundles were denied to this process before.
-	deniedOnce bool
 
 	mu      sync.Mutex
 	synced  bool
@@ -255,12 +253,12 @@ func (s *Source) Run(ctx context.Context) error {
 // look follows the kinds that have become available, finds out whether
 // everything was read, and says when to look again.
 func (s *Source) look(ctx context.Context) time.Duration {
-	doubted := s.doubt(ctx)
+	s.doubt(ctx)
 	if !s.follow(ctx) {
 		return s.pace.missing
 	}
-	if !s.deniedOnce && s.trustBundles().denied {
-		s.deniedOnce = true // As in doubt, the second denial counts.
+	bundles := s.trustBundles()
+	if bundles.following == nil && bundles.denied && bundles.refusedOnce() {
 		return s.pace.missing
 	}
 	for _, subject := range s.subjects {
@@ -268,12 +266,12 @@ func (s *Source) look(ctx context.Context) time.Duration {
 			return s.pace.sync
 		}
 	}
-	bundles, known := s.readBundles(ctx)
+	versions, known := s.readBundles(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noteTrustBundles()
-	if known && !sameBundles(s.bundles, bundles) {
-		s.bundles, s.current = bundles, nil
+	if known && !sameBundles(s.bundles, versions) {
+		s.bundles, s.current = versions, nil
 		if s.synced {
 			s.signal()
 		}
@@ -285,7 +283,7 @@ func (s *Source) look(ctx context.Context) time.Duration {
 			"services", len(s.tables.services.byName))
 		s.signal()
 	}
-	if !known || doubted {
+	if !known || bundles.refusedOnce() {
 		return s.pace.missing
 	}
 	return s.pace.recheck

@@ -7,6 +7,7 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -28,10 +29,12 @@ type subject struct {
 	handler  toolscache.ResourceEventHandler
 	// following is nil before the kind is there.
 	following toolscache.ResourceEventHandlerRegistration
-	// asked is when ask did last. denied: it was answered that the operator may
-	// not list the kind. doubted: see doubt.
-	asked           time.Time
-	denied, doubted bool
+	// asked is when ask did last. refused counts the refusals in a row: the API
+	// server does not serve the kind or, as denied says of the last one, the
+	// operator may not list it.
+	asked   time.Time
+	refused int
+	denied  bool
 }
 
 // everySubject lists the kinds. Optional are those without which a Gateway
@@ -91,12 +94,20 @@ func partial(kind gwapi.Kind) *metav1.PartialObjectMetadata {
 func (s *subject) definition() string { return s.plural + "." + s.version.Group }
 
 // ask lists one object of the kind: the API server then says whether it serves
-// the version that is read here, and whether the operator may read it.
+// the version that is read here, and whether the operator may read it. Where
+// nobody answers, what was answered last stands.
 func (s *subject) ask(ctx context.Context, reader client.Reader, patience time.Duration) error {
 	s.asked = time.Now()
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(s.version.WithKind(string(s.kind) + "List"))
-	return reader.List(ctx, list, client.Limit(1))
+	err := reader.List(ctx, list, client.Limit(1))
+	switch denied := apierrors.IsForbidden(err); {
+	case err == nil:
+		s.refused, s.denied = 0, false
+	case denied, unserved(err):
+		s.refused, s.denied = s.refused+1, denied
+	}
+	return err
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 )
@@ -34,29 +33,22 @@ func (s *Source) trustBundles() *subject {
 	return nil
 }
 
-// doubt asks again for ClusterTrustBundles that are followed, and says whether to
-// ask once more, soon. By itself a watch of what is served no longer, or may be
-// read no longer, keeps what it read last: traffic may, trust must not. It is the
-// second such answer that counts, because an API server that is just starting
-// may deny what it will grant.
-func (s *Source) doubt(ctx context.Context) (again bool) {
+// refusedOnce says to ask once more, soon: it is the second refusal that counts,
+// because an API server that is just starting may deny what it will grant.
+func (s *subject) refusedOnce() bool { return s.refused == 1 }
+
+// doubt asks again for ClusterTrustBundles that are followed. By itself a watch of
+// what is served no longer, or may be read no longer, keeps what it read last:
+// traffic may, trust must not.
+func (s *Source) doubt(ctx context.Context) {
 	bundles := s.trustBundles()
 	if bundles.following == nil || time.Since(bundles.asked) < s.pace.missing {
-		return bundles.doubted
+		return
 	}
 	err := bundles.ask(ctx, s.config.Client, s.pace.patience)
-	switch {
-	case err == nil:
-		bundles.doubted = false
-	case !apierrors.IsForbidden(err) && !unserved(err):
-		// Nobody answered, and what was read stays in force.
-	case !bundles.doubted:
-		bundles.doubted = true
-	default:
-		bundles.doubted = false
+	if bundles.refused > 0 && !bundles.refusedOnce() {
 		s.lose(ctx, bundles, err)
 	}
-	return bundles.doubted
 }
 
 // lose ends the trust in ClusterTrustBundles, until follow finds them again.
@@ -67,7 +59,7 @@ func (s *Source) lose(ctx context.Context, bundles *subject, err error) {
 	if err := s.config.Cache.RemoveInformer(ctx, bundles.object); err != nil {
 		s.journal.warn("informer", "a watch of ClusterTrustBundles cannot be ended", "error", err)
 	}
-	bundles.following, bundles.denied = nil, apierrors.IsForbidden(err)
+	bundles.following = nil
 	s.config.Log.Warn("ClusterTrustBundles can be read no longer, what trusted only them fails closed", "error", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +73,7 @@ func (s *Source) lose(ctx context.Context, bundles *subject, err error) {
 // are followed were read. The caller holds mu.
 func (s *Source) noteTrustBundles() {
 	served, denied := s.trustBundles().following != nil, ""
-	if s.trustBundles().denied {
+	if !served && s.trustBundles().denied {
 		denied = trustBundlesDenied
 	}
 	if served == s.trustBundlesServed && denied == s.trustBundlesDenied {

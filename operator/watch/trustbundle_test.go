@@ -134,18 +134,44 @@ func TestOneDenialByAServerThatStartsIsNoAnswer(t *testing.T) {
 		}
 		return nil
 	})
-	if snap := opened(t, server).source.Snapshot(); !snap.TrustBundlesServed || bundles(snap) != "roots" {
+	w := opened(t, server)
+	if snap := w.source.Snapshot(); !snap.TrustBundlesServed || bundles(snap) != "roots" {
 		t.Errorf("the first that is handed on has %q; denied: %q", bundles(snap), snap.TrustBundlesDenied)
+	}
+	if lines := w.log.lines("clustertrustbundles"); len(lines) != 0 {
+		t.Errorf("the log says %v", lines)
 	}
 	if first, second := <-asked, <-asked; second.Sub(first) < watch.Missing {
 		t.Errorf("it was asked again after %s, which is no time for a server", second.Sub(first))
 	}
 }
 
+func TestEachTimeThatTheRightIsMissingIsSaidOnceAndThatItIsThereAgain(t *testing.T) {
+	server := apitest.New(t)
+	grant := withhold(server, denied)
+	w := opened(t, server)
+	for episode := 1; ; episode++ {
+		const missing, there = "lacks list and watch of clustertrustbundles", "what was lacking is there now"
+		eventually(t, "it is said that it is missing", func() bool { return len(w.log.lines(missing)) == episode })
+		if lines := w.log.lines(there); len(lines) != episode-1 {
+			t.Errorf("while it is missing, the log says %v", lines)
+		}
+		grant()
+		eventually(t, "it is said that it is there", func() bool { return len(w.log.lines(there)) == episode })
+		if lines := w.log.lines(missing); len(lines) != episode {
+			t.Errorf("once it is there, the log says %v", lines)
+		}
+		if episode == 3 {
+			return
+		}
+		grant = withhold(server, denied)
+	}
+}
+
 func TestTrustBundlesStayWhileNobodySaysThatTheyAreGone(t *testing.T) {
 	for name, answer := range map[string]func(asked int) error{
-		"one denial by a server that starts": func(asked int) error {
-			if asked == 1 {
+		"one denial by a server that starts, and then another": func(asked int) error {
+			if asked%2 == 1 {
 				return denied
 			}
 			return nil
