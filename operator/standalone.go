@@ -16,6 +16,7 @@ import (
 	"github.com/backendtls/backendtls/internal/envoy"
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/snapshot"
+	"github.com/backendtls/backendtls/operator/drain"
 	"github.com/backendtls/backendtls/operator/endpoints"
 	"github.com/backendtls/backendtls/operator/files"
 	"github.com/backendtls/backendtls/operator/loop"
@@ -60,6 +61,7 @@ func (s Standalone) Run(ctx context.Context) error {
 		AccessLog: s.AccessLog,
 		Log:       s.Log,
 		Serve:     func(_ gwapi.Key, listener net.Listener) error { return server.Serve(listener) },
+		Drain:     s.leave,
 	})
 	server, err = xds.New(xds.Config{
 		Authenticator: children{fleet}, Credentials: xds.UnixCredentials(), Log: s.Log, Now: time.Now,
@@ -91,6 +93,16 @@ func (s Standalone) Run(ctx context.Context) error {
 	rooms.Go(func() { defer stop(); fleetErr = fleet.Run(ctx) })
 	rooms.Wait()
 	return errors.Join(sourceErr, fleetErr)
+}
+
+// leave lets the clients of an Envoy finish. No load balancer stands before it
+// that would send new ones elsewhere first, so that they are refused. A request
+// that is on its way on an idle connection is answered, with the word to close.
+func (s Standalone) leave(ctx context.Context, adminSocket string) error {
+	return drain.Envoy(ctx, drain.Config{
+		Admin: adminSocket, Patience: 5 * time.Second, Settling: 300 * time.Millisecond, Closed: true,
+		Log: s.Log.With("admin", adminSocket),
+	})
 }
 
 // children identifies the peer of a unix socket as an Envoy that the fleet

@@ -27,14 +27,17 @@ type Config struct {
 	// Settling replaces the 10 s after which connections without a request count
 	// as left; 0 for these.
 	Settling time.Duration
-	Log      *slog.Logger
+	// Closed has Envoy refuse new connections from the beginning: there is no load
+	// balancer that has to notice first.
+	Closed bool
+	Log    *slog.Logger
 }
 
 // Envoy lets clients leave. After Delay every response tells its client to
-// connect anew ("connection: close", GOAWAY); listeners stay open, because a
-// connection may still be sent here. It returns once nobody is connected, or
-// nobody has a request open for some time; an error says what is cut off when
-// Envoy ends now.
+// connect anew ("connection: close", GOAWAY); listeners stay open unless Closed,
+// because a connection may still be sent here. It returns once nobody is
+// connected, or nobody has a request open for some time; an error says what is
+// cut off when Envoy ends now.
 func Envoy(ctx context.Context, config Config) error {
 	if config.Settling == 0 {
 		config.Settling = settling
@@ -44,10 +47,7 @@ func Envoy(ctx context.Context, config Config) error {
 	if err := pause(ctx, config.Delay); err != nil {
 		return err
 	}
-	// With skip_exit the listeners are not closed at the end of Envoy's own drain
-	// time; Envoy must be started with --drain-strategy immediate, or it tells
-	// but a growing part of its clients.
-	if err := admin.drain(ctx); err != nil {
+	if err := admin.drain(ctx, config.Closed); err != nil {
 		return err
 	}
 	config.Log.Info("draining", "delay", config.Delay.String(), "patience", config.Patience.String())

@@ -24,6 +24,7 @@ func doomedOperator() {
 		Env:     []string{"FAKE=" + os.Getenv("BEHAVIOUR")},
 		Runtime: os.Getenv("RUNTIME"),
 		Serve:   newSockets().serve,
+		Drain:   drains(time.Minute),
 		Log:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	fleet.Put(gateways(web))

@@ -53,7 +53,7 @@ func realEnvoy(t *testing.T) process.Config {
 		t.Fatal(err)
 	}
 	// Whatever has begun ends well within the grace.
-	return process.Config{Envoy: binary.Path, Backoff: 20 * time.Millisecond, Grace: 6 * delay}
+	return process.Config{Envoy: binary.Path, Backoff: 20 * time.Millisecond, Drain: drains(6 * delay)}
 }
 
 // plane is a control plane that gives every Envoy one listener, which answers

@@ -34,15 +34,16 @@ type Config struct {
 	Runtime string
 	// Serve answers xDS on a Gateway's socket until the listener is closed.
 	Serve func(gateway gwapi.Key, listener net.Listener) error
+	// Drain ends the work of the Envoy whose admin socket it is given without
+	// failing a request. It returns when that is done, or after a while with what is
+	// cut off now. Its ctx ends when Envoy does.
+	Drain func(ctx context.Context, adminSocket string) error
 	// AccessLog takes the lines that Envoys write to their standard output,
 	// whole lines, one at a time; nil drops them. A writer that blocks makes
 	// Envoy hold back its log.
 	AccessLog io.Writer
 	// Log takes the Fleet's own words and those of the Envoys.
 	Log *slog.Logger
-	// Grace is how long requests in flight may go on when an Envoy is stopped;
-	// 0 is 5 s.
-	Grace time.Duration
 	// Backoff is the pause before the first restart, doubled by each further one
 	// up to 30 s; 0 is 250 ms.
 	Backoff time.Duration
@@ -77,9 +78,6 @@ func New(config Config) *Fleet {
 	}
 	if config.AccessLog == nil {
 		config.AccessLog = io.Discard
-	}
-	if config.Grace == 0 {
-		config.Grace = 5 * time.Second
 	}
 	if config.Backoff == 0 {
 		config.Backoff = 250 * time.Millisecond

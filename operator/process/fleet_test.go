@@ -215,7 +215,7 @@ func TestAnEnvoyIsStoppedWhenItsRequestsAreDone(t *testing.T) {
 
 func TestADrainEndsAfterItsGrace(t *testing.T) {
 	config := fake(t, "serve")
-	config.Grace = time.Second
+	config.Drain = drains(time.Second)
 	h := run(t, config)
 	h.Put(gateways(web))
 	h.envoy(web)

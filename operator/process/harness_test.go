@@ -17,6 +17,7 @@ import (
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/operator/drain"
 	"github.com/backendtls/backendtls/operator/process"
 )
 
@@ -67,6 +68,9 @@ func runWhereItMay(t *testing.T, config process.Config) *harness {
 	if config.Serve == nil {
 		config.Serve = h.sockets.serve
 	}
+	if config.Drain == nil {
+		config.Drain = drains(10 * time.Second)
+	}
 	h.Fleet = process.New(config)
 	ctx, stop := context.WithCancel(t.Context())
 	h.stop = stop
@@ -79,6 +83,16 @@ func runWhereItMay(t *testing.T, config process.Config) *harness {
 		}
 	})
 	return h
+}
+
+// drains lets clients leave as the standalone operator does.
+func drains(patience time.Duration) func(context.Context, string) error {
+	return func(ctx context.Context, adminSocket string) error {
+		return drain.Envoy(ctx, drain.Config{
+			Admin: adminSocket, Patience: patience, Settling: 300 * time.Millisecond, Closed: true,
+			Log: slog.New(slog.DiscardHandler),
+		})
+	}
 }
 
 // fake is a config whose Envoy is this test binary.

@@ -118,9 +118,16 @@ func (u *unit) attend(ctx context.Context, served chan error) error {
 
 // stop drains the child and ends it. It takes its time although ctx has ended.
 func (u *unit) stop(ctx context.Context, c *child) {
-	admin := newAdmin(u.path(adminSocket))
-	defer admin.close()
-	if err := admin.drain(context.WithoutCancel(ctx), u.fleet.config.Grace, c.reaped); err != nil {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	go func() {
+		select {
+		case <-c.reaped:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := u.fleet.config.Drain(ctx, u.path(adminSocket)); err != nil && ctx.Err() == nil {
 		u.log.Warn("envoy is stopped with requests in flight", "envoy", c.name, "error", err)
 	}
 	c.terminate(patience)
