@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
 
-	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/report"
 )
 
@@ -46,6 +46,7 @@ type Recorder struct {
 	config  Config
 	limiter *rate.Limiter
 	queue   *queue
+	losses  losses
 	written *prometheus.CounterVec
 }
 
@@ -59,10 +60,11 @@ const (
 func New(config Config) *Recorder {
 	r := &Recorder{
 		config: config, limiter: rate.NewLimiter(writeRate, writeBurst), queue: newQueue(capacity),
+		losses: losses{log: config.Log},
 		written: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "backendtls_events_total",
 			Help: "Events about policies, by result: written; dropped (the API server refused it, or too many waited; " +
-				"the log says which, and the policy's status has it too).",
+				"the log says whose, and the policy's status has it too).",
 		}, []string{"result"}),
 	}
 	r.written.WithLabelValues(resultWritten)
@@ -85,8 +87,12 @@ func (r *Recorder) Tell(policy metav1.Object, changes []report.Change) {
 }
 
 // Run writes until ctx ends, and then what is left, for a while: the changes were
-// written into statuses, and nobody else will tell of them.
+// written into statuses, and nobody else will tell of them. What is lost it logs
+// now and then, and at the end.
 func (r *Recorder) Run(ctx context.Context) error {
+	var logging sync.WaitGroup
+	logging.Go(func() { r.losses.run(ctx) })
+	defer func() { logging.Wait(); r.losses.say() }()
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(farewell, end) })()
@@ -163,6 +169,5 @@ func final(err error) bool {
 
 func (r *Recorder) drop(event *eventsv1.Event, err error) {
 	r.written.WithLabelValues(resultDropped).Inc()
-	policy := gwapi.KeyOf(gwapi.KindBackendTLSPolicy, event.Namespace, event.Regarding.Name)
-	r.config.Log.Warn("an Event was not written", "object", policy.String(), "event", event.Reason, "error", err)
+	r.losses.add(event, err)
 }

@@ -3,8 +3,10 @@ package events_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,7 +82,7 @@ func record(t *testing.T, s *server, do func(r *events.Recorder)) (log string, r
 	var text bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
 		r = events.New(events.Config{
-			Client: s, Instance: "operator-1", Now: time.Now, Log: slog.New(slog.NewTextHandler(&text, nil)),
+			Client: s, Instance: "operator-1", Now: time.Now, Log: slog.New(slog.NewJSONHandler(&text, nil)),
 		})
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -191,7 +193,7 @@ func TestAnEventIsTriedAgainUnlessThatIsInVain(t *testing.T) {
 			if s.tries != c.tries || len(s.events()) != c.stored {
 				t.Errorf("%d tries and %d Events, want %d and %d", s.tries, len(s.events()), c.tries, c.stored)
 			}
-			if said := strings.Contains(log, "object=backendtlspolicy/shop/api"); said != (c.stored == 0) {
+			if said := strings.Contains(log, `"object":"backendtlspolicy/shop/api"`); said != (c.stored == 0) {
 				t.Errorf("log: %s", log)
 			}
 		})
@@ -245,6 +247,58 @@ func TestAFloodOfOneNamespaceCostsOthersNothing(t *testing.T) {
 	}
 }
 
+// lost is what a line of the log says of Events that were not written.
+type lost struct {
+	Level   string         `json:"level"`
+	Dropped int            `json:"dropped"`
+	Of      int            `json:"namespaces"`
+	MostOf  map[string]int `json:"mostOf"`
+	Error   string         `json:"error"`
+}
+
+func TestAFloodIsALineThatSaysHowManyWereLostAndWhose(t *testing.T) {
+	var s server
+	log, r := record(t, &s, func(r *events.Recorder) {
+		for range 2 {
+			for namespace := range 10 {
+				for i := range 300 + 50*namespace {
+					of := policy(strconv.Itoa(i))
+					of.Namespace = "n" + strconv.Itoa(namespace)
+					r.Tell(of, []report.Change{skipped()})
+				}
+			}
+			time.Sleep(5 * time.Minute) // The bubble's: all that was kept is written.
+		}
+	})
+	var lines []lost
+	for line := range strings.Lines(log) {
+		var said lost
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		lines = append(lines, said)
+	}
+	if len(lines) != 2 {
+		t.Fatalf("two floods are %d lines:\n%.2000s", len(lines), log)
+	}
+	total := 0
+	for _, said := range lines {
+		total += said.Dropped
+		if said.Level != "WARN" || said.Of != 10 || said.Error != "too many Events wait" {
+			t.Errorf("it is said that %+v", said)
+		}
+		if worst := slices.Sorted(maps.Keys(said.MostOf)); !slices.Equal(worst, []string{"n5", "n6", "n7", "n8", "n9"}) {
+			t.Errorf("most is said to be lost by %v", said.MostOf)
+		}
+		if n := said.MostOf["n9"]; n < 200 || n >= 750 || n < said.MostOf["n5"] {
+			t.Errorf("said to be lost are %v", said.MostOf)
+		}
+	}
+	if _, dropped := counted(t, r); total != int(dropped) || total < 2*(3000-1200) {
+		t.Errorf("%d are said to be lost, %v are counted", total, dropped)
+	}
+}
+
 func TestALongNoteFits(t *testing.T) {
 	var s server
 	long := skipped()
@@ -287,7 +341,8 @@ func (m *mute) Create(
 
 func TestAnEndIsNotHeldUpByWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := events.New(events.Config{Client: &mute{}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+		var log bytes.Buffer
+		r := events.New(events.Config{Client: &mute{}, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: time.Now})
 		for range 100 {
 			r.Tell(policy("7"), []report.Change{skipped()})
 		}
@@ -302,6 +357,9 @@ func TestAnEndIsNotHeldUpByWhatWaits(t *testing.T) {
 		}
 		if _, dropped := counted(t, r); dropped != 100 {
 			t.Errorf("%v are counted as dropped, want all", dropped)
+		}
+		if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), " dropped=100 ") {
+			t.Errorf("the log says\n%s", &log)
 		}
 	})
 }
