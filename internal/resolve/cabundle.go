@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -26,6 +27,8 @@ const (
 	systemNamespace = "backendtls-system"
 	systemName      = "system-roots"
 )
+
+func systemRootsKey() gwapi.Key { return gwapi.KeyOf(gwapi.KindConfigMap, systemNamespace, systemName) }
 
 // bundle is the certificates under one key of one object.
 type bundle struct {
@@ -45,7 +48,7 @@ type bundleKey struct {
 }
 
 // bundles reads each bundle of a snapshot once, however many policies and
-// Gateways name it: parsing the system roots alone takes milliseconds.
+// Gateways name it.
 type bundles struct {
 	b    *builder
 	read map[bundleKey]bundle
@@ -73,15 +76,33 @@ func (s *bundles) load(gateway, object gwapi.Key, key string) bundle {
 	if why != present {
 		return bundle{why: why, fault: sentence}
 	}
+	if known := systemRoots.Load(); known != nil && bytes.Equal(known.text, text) {
+		return known.bundle
+	}
 	certificates, err := parseCertificates(text)
 	if err != nil {
 		return bundle{why: faulty, fault: fmt.Sprintf("%s: %v", place(object, key), err)}
 	}
-	return bundle{
+	found := bundle{
 		certificates: certificates,
 		anchors:      newAnchorSet(certificates),
 		digest:       digestText(text),
 	}
+	if object == systemRootsKey() {
+		systemRoots.Store(&readText{text: text, bundle: found})
+	}
+	return found
+}
+
+// systemRoots is what was read last of the system roots. Every Build would read
+// the same hundred and more certificates, which took most of its time where a
+// policy has them. It changes no answer: what a text holds follows from the text.
+var systemRoots atomic.Pointer[readText]
+
+// readText is a text and what it holds; both are read only.
+type readText struct {
+	text   []byte
+	bundle bundle
 }
 
 func digestText(text []byte) string {

@@ -216,7 +216,7 @@ func (j *policyJudge) readAuthorities(refs []gatewayv1.LocalObjectReference) {
 
 func (j *policyJudge) readSystemRoots() {
 	j.material.system = true
-	object := gwapi.KeyOf(gwapi.KindConfigMap, systemNamespace, systemName)
+	object := systemRootsKey()
 	const field = "spec.validation.wellKnownCACertificates"
 	faults := len(j.unusable)
 	j.material.addAuthorities(j.read(field, object, caKey, report.PolicyReasonInvalidCACertificateRef))
