@@ -139,6 +139,9 @@ func (w *world) add(text string) {
 	w.t.Helper()
 	names := slices.SortedFunc(maps.Keys(testCertificates().texts), func(a, b string) int { return len(b) - len(a) })
 	for _, name := range names {
+		if !strings.Contains(text, "$") {
+			break
+		}
 		quoted, err := json.Marshal(testCertificates().texts[name])
 		if err != nil {
 			w.t.Fatal(err)
@@ -146,12 +149,25 @@ func (w *world) add(text string) {
 		text = strings.ReplaceAll(text, "$"+name, string(quoted))
 	}
 	for document := range strings.SplitSeq(text, "\n---\n") {
-		var head metav1.TypeMeta
-		if err := yaml.Unmarshal([]byte(document), &head); err != nil {
-			w.t.Fatalf("%v in\n%s", err, document)
-		}
-		w.addObject(gwapi.Kind(head.Kind), []byte(document))
+		w.addObject(w.kindOf(document), []byte(document))
 	}
+}
+
+// known are the kinds and objects of all documents so far: thousands of worlds
+// are made of few.
+var known struct{ kinds, objects sync.Map }
+
+func (w *world) kindOf(document string) gwapi.Kind {
+	w.t.Helper()
+	if kind, found := known.kinds.Load(document); found {
+		return kind.(gwapi.Kind)
+	}
+	var head metav1.TypeMeta
+	if err := yaml.Unmarshal([]byte(document), &head); err != nil {
+		w.t.Fatalf("%v in\n%s", err, document)
+	}
+	known.kinds.Store(document, gwapi.Kind(head.Kind))
+	return gwapi.Kind(head.Kind)
 }
 
 func (w *world) addObject(kind gwapi.Kind, document []byte) {
@@ -188,13 +204,21 @@ func (w *world) addObject(kind gwapi.Kind, document []byte) {
 	}
 }
 
-func decode[T any](t *testing.T, document []byte) *T {
+// decode reads a document; the object is the caller's own.
+func decode[T any, P interface {
+	*T
+	DeepCopy() *T
+}](t *testing.T, document []byte) *T {
 	t.Helper()
-	var object T
-	if err := yaml.UnmarshalStrict(document, &object); err != nil {
+	if object, found := known.objects.Load(string(document)); found {
+		return object.(P).DeepCopy()
+	}
+	object := P(new(T))
+	if err := yaml.UnmarshalStrict(document, object); err != nil {
 		t.Fatalf("%v in\n%s", err, document)
 	}
-	return &object
+	known.objects.Store(string(document), object)
+	return object.DeepCopy()
 }
 
 // policy reads a policy spec that targets svc/api unless it says otherwise.

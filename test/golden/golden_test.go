@@ -34,6 +34,9 @@ type testCase struct {
 	documents []string
 	// statuses are those that were written before, of status.live.yaml.
 	statuses manifest.Statuses
+	// read is what was read of the file before, whose documents are read no second
+	// time: in.yaml is a file that changes.
+	read manifest.Parsed
 }
 
 // outcome is everything that follows from a case.
@@ -43,6 +46,7 @@ type outcome struct {
 	// rest is what the files leave out: digests, which say nothing to a reader.
 	rest string
 
+	read     manifest.Parsed
 	set      *manifest.Set
 	result   resolve.Result
 	statuses manifest.Statuses
@@ -65,6 +69,7 @@ func TestGoldenCases(t *testing.T) {
 			compareFiles(t, dir, got)
 			again := c.decide(t, c.documents)
 			sameOutcome(t, "the same input again", got, again)
+			c.read = got.read
 			for seed := range uint64(shuffles) {
 				documents := append([]string(nil), c.documents...)
 				// An order that can be had again.
@@ -121,10 +126,14 @@ func readDocuments(t testing.TB, path string) []string {
 func (c testCase) decide(t *testing.T, documents []string) outcome {
 	t.Helper()
 	text := strings.Repeat("\n", firstLine-1) + strings.Join(documents, "")
-	set, problems := manifest.Parse([]manifest.File{{Path: "in.yaml", Data: []byte(text)}})
+	read := c.read.Next(manifest.File{Path: "in.yaml", Data: []byte(text)})
+	set, problems := manifest.Combine([]manifest.Parsed{read}, nil)
 	snap := set.WithStatuses(c.statuses).Snapshot()
 	snap.Now = now
-	o := outcome{set: set, result: resolve.Build(snap), statuses: manifest.Statuses{}, envoys: map[gwapi.Key]envoy.Resources{}}
+	o := outcome{
+		read: read, set: set, result: resolve.Build(snap),
+		statuses: manifest.Statuses{}, envoys: map[gwapi.Key]envoy.Resources{},
+	}
 	for key, ours := range o.result.Reports {
 		o.statuses[key] = report.Merge(key, c.statuses[key], ours, now)
 	}
