@@ -127,6 +127,7 @@ func TestARivalThatRemovesOurEntryIsAnsweredLessAndLessOften(t *testing.T) {
 }
 
 func TestTheLogNamesTheFieldManagersThatFight(t *testing.T) {
+	t.Parallel()
 	live := route("shared")
 	live.ManagedFields = []metav1.ManagedFieldsEntry{
 		{Manager: "rival", Operation: metav1.ManagedFieldsOperationUpdate, Subresource: "status", APIVersion: "v1"},

@@ -16,6 +16,7 @@ import (
 )
 
 func TestWhoeverIsElectedWritesEverythingThatIsToBeSaid(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	abandoned := route("abandoned")
 	abandoned.Status.Parents = []gatewayv1.RouteParentStatus{
@@ -57,6 +58,7 @@ func TestWhoeverIsElectedWritesEverythingThatIsToBeSaid(t *testing.T) {
 }
 
 func TestNothingIsWrittenFromTheMomentTheLeaseIsLost(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	s := open(t, server).run()
 	var allowed atomic.Int64
@@ -90,6 +92,7 @@ func TestNothingIsWrittenFromTheMomentTheLeaseIsLost(t *testing.T) {
 }
 
 func TestTwoReplicasThatTakeTurnsSayTheSame(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	set := routes(server, 20, "First")
 	one, two := open(t, server), open(t, server)

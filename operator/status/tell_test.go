@@ -75,6 +75,7 @@ func teller(t *testing.T, server *apitest.Server, leads bool) (s *shelf, n *news
 }
 
 func TestEachChangeIsToldOnceAndAfterItWasWritten(t *testing.T) {
+	t.Parallel()
 	server := newServerWith(t, policy("api"))
 	s, n, silent := teller(t, server, true)
 	s.run()
@@ -109,6 +110,7 @@ func TestEachChangeIsToldOnceAndAfterItWasWritten(t *testing.T) {
 }
 
 func TestWhoeverIsElectedDoesNotTellAgain(t *testing.T) {
+	t.Parallel()
 	server := newServerWith(t, policy("api"))
 	first, told, _ := teller(t, server, true)
 	second, again, _ := teller(t, server, false)

@@ -50,6 +50,7 @@ func conditioned(s *shelf, name string, count int) *gatewayv1.Gateway {
 }
 
 func TestAForeignGatewayIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	theirs := gateway("theirs")
 	report.Apply(gatewayReport("Theirs"), theirs)
 	theirs.Status.Conditions = theirs.Status.Conditions[:1]
@@ -97,6 +98,7 @@ func TestAGatewayThatIsNotOursAnyMoreLosesWhatWeSaid(t *testing.T) {
 }
 
 func TestWhatTheNextControllerHasWrittenOverOursStays(t *testing.T) {
+	t.Parallel()
 	server := newServerWith(t, gateway("moved"))
 	s := open(t, server)
 	s.run()
@@ -120,6 +122,7 @@ func TestWhatTheNextControllerHasWrittenOverOursStays(t *testing.T) {
 }
 
 func TestAnObjectOfTheSameNameStartsAnew(t *testing.T) {
+	t.Parallel()
 	server := newServerWith(t, gateway("again"))
 	s := open(t, server).run()
 	s.Put(report.Set{gatewayKey("again"): gatewayReport("Accepted")})

@@ -24,6 +24,7 @@ import (
 func statusWrite(r apitest.Request) bool { return r.Verb == "update" && r.Subresource == "status" }
 
 func TestWhatIsDesiredIsWrittenOnceAndOnlyItsDifferenceLater(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	s := open(t, server).run()
 	s.Put(routes(server, 20, "First"))
@@ -84,6 +85,7 @@ func TestNothingIsWrittenOrRemovedBeforeTheFirstDecision(t *testing.T) {
 }
 
 func TestAConflictOnEverySecondWriteCostsNothingButTime(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	s := open(t, server).run()
 	var count atomic.Int64
@@ -105,6 +107,7 @@ func TestAConflictOnEverySecondWriteCostsNothingButTime(t *testing.T) {
 }
 
 func TestLostWatchesAndForeignChangesMeanwhileLoseNothing(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	s := open(t, server).run()
 	s.Put(routes(server, 5, "First"))
@@ -153,6 +156,7 @@ func TestAnAPIServerThatIsAwayIsWaitedForWithoutALineForEachObject(t *testing.T)
 }
 
 func TestAnObjectThatIsGoneIsDropped(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	server.Put(route("gone"), route("here"))
 	s := open(t, server)
@@ -174,6 +178,7 @@ func TestAnObjectThatIsGoneIsDropped(t *testing.T) {
 }
 
 func TestAKindThatIsNotInstalledIsNeitherWatchedNorComplainedAbout(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	server.Uninstall("tcproutes")
 	s := open(t, server).run()
@@ -268,6 +273,7 @@ func TestWhatAModeWaitsForIsWrittenBeforeAllElse(t *testing.T) {
 }
 
 func TestTheCachesObjectsAreNotModified(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	live := route("shared")
 	// What the cache does not keep is in the server's answer.
@@ -301,13 +307,16 @@ func TestTheCachesObjectsAreNotModified(t *testing.T) {
 }
 
 func TestWhatTheCacheShowsLateIsWaitedForWithoutConflicts(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	s := open(t, server).run()
 	s.Put(routes(server, 3, "First"))
 	for i := range 3 {
-		s.says(fmt.Sprintf("r%d", i), "First")
+		live := route(fmt.Sprintf("r%d", i))
+		await(t, "the cache shows what was written", func() bool {
+			return s.cache.Get(t.Context(), client.ObjectKeyFromObject(live), live) == nil && len(live.Status.Parents) == 1
+		})
 	}
-	s.settled()
 	see := s.blind()
 	s.Put(routes(nil, 3, "Second"))
 	for i := range 3 {
@@ -325,6 +334,7 @@ func TestWhatTheCacheShowsLateIsWaitedForWithoutConflicts(t *testing.T) {
 }
 
 func TestSixteenForeignAncestorsStayAndNothingIsWritten(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	full := policy("full")
 	for i := range 16 {

@@ -94,6 +94,7 @@ func TestAnOptionalKindIsPickedUpWhenItIsInstalled(t *testing.T) {
 }
 
 func TestADefinitionThatGoesAndComesBack(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	server.Put(tcpRoute("r"))
 	w := opened(t, server)
@@ -128,6 +129,7 @@ func TestRightsThatAreLackingAreSaidAndWaitedFor(t *testing.T) {
 }
 
 func TestAServerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	server.Put(gateway("g"))
 	server.SetAway(true)

@@ -39,6 +39,7 @@ func TestASliceIsToldToItsServiceAloneAndIsNoChange(t *testing.T) {
 }
 
 func TestSlicesThatAreListedAgainAreNotToldAgain(t *testing.T) {
+	t.Parallel()
 	server := apitest.New(t)
 	server.Put(slice("a", "a", "192.0.2.1"), slice("b", "b", "192.0.2.2"))
 	w := opened(t, server)
