@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/backendtls/backendtls/internal/gwapi"
+	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/verify"
 )
 
 // maxBundle is the most that one bundle may hold: what a ConfigMap or Secret
@@ -48,15 +50,50 @@ type bundleKey struct {
 }
 
 // bundles reads each bundle of a snapshot once, however many policies and
-// Gateways name it.
+// Gateways name it, and remembers what else takes long and is the same for all of
+// them.
 type bundles struct {
 	b    *builder
 	read map[bundleKey]bundle
 	crls map[bundleKey]crlBundle
+	// shadowed is how many of a set of trusted certificates are, by its digest.
+	shadowed map[string]int
+	// signed is what became of checking who signed a list.
+	signed map[signature]error
 }
 
 func newBundles(b *builder) *bundles {
-	return &bundles{b: b, read: map[bundleKey]bundle{}, crls: map[bundleKey]crlBundle{}}
+	return &bundles{
+		b: b, read: map[bundleKey]bundle{}, crls: map[bundleKey]crlBundle{},
+		shadowed: map[string]int{}, signed: map[signature]error{},
+	}
+}
+
+// shadowedAmong counts the trusted certificates that Envoy refuses, see
+// verify.Shadowed.
+func (s *bundles) shadowedAmong(trust *model.Trust) int {
+	known, found := s.shadowed[trust.AnchorsDigest]
+	if !found {
+		known = len(verify.Shadowed(trust.Anchors))
+		s.shadowed[trust.AnchorsDigest] = known
+	}
+	return known
+}
+
+// signature is that of a list, held against the key of an authority.
+type signature struct {
+	list      *x509.RevocationList
+	authority *x509.Certificate
+}
+
+// check verifies a signature.
+func (s *bundles) check(one signature) error {
+	known, found := s.signed[one]
+	if !found {
+		known = one.list.CheckSignatureFrom(one.authority)
+		s.signed[one] = known
+	}
+	return known
 }
 
 // get reads the certificates under a key of a ConfigMap or Secret.

@@ -143,6 +143,11 @@ func parseKeyPair(secret *corev1.Secret) (model.KeyPair, error) {
 			return model.KeyPair{}, fmt.Errorf("has no %s", key)
 		}
 	}
+	key := privateKey(secret.Data[corev1.TLSPrivateKeyKey])
+	if len(key) > mostKeyText {
+		return model.KeyPair{}, fmt.Errorf("holds a private key of %d bytes of PEM, at most %d are read: RSA keys of up to "+
+			"%d bits are served", len(key), mostKeyText, largestRSA)
+	}
 	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
 		return model.KeyPair{}, fmt.Errorf("does not hold a certificate and its key: %w", err)
@@ -158,8 +163,17 @@ func parseKeyPair(secret *corev1.Secret) (model.KeyPair, error) {
 		}
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
-	return model.KeyPair{Chain: chain, Key: privateKey(secret.Data[corev1.TLSPrivateKeyKey])}, nil
+	return model.KeyPair{Chain: chain, Key: key}, nil
 }
+
+// largestRSA is the most that crypto/tls takes of anybody, in bits. What a key
+// costs to check grows with its square: one that fills a Secret would hold up the
+// Build of all Gateways for minutes.
+const largestRSA = 8192
+
+// mostKeyText is the most that a private key may take as PEM, in bytes: PKCS #8
+// of the largest RSA key has 6,400, and others are far shorter.
+const mostKeyText = 6500
 
 // servable refuses the keys that Envoy does not serve
 // (source/common/tls/server_context_impl.cc and context_impl.cc).
@@ -169,6 +183,9 @@ func servable(leaf *x509.Certificate) error {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < smallestRSA {
 			return fmt.Errorf("holds an RSA key of %d bits, at least %d are required", key.N.BitLen(), smallestRSA)
+		}
+		if key.N.BitLen() > largestRSA {
+			return fmt.Errorf("holds an RSA key of %d bits, at most %d are served", key.N.BitLen(), largestRSA)
 		}
 		return nil
 	case *ecdsa.PublicKey:

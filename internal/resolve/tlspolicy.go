@@ -14,7 +14,6 @@ import (
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
 	"github.com/backendtls/backendtls/internal/report"
-	"github.com/backendtls/backendtls/internal/verify"
 )
 
 // The values of spec.validation.wellKnownCACertificates.
@@ -322,7 +321,7 @@ func (j *policyJudge) compose() {
 		return
 	}
 	if j.material.withTrusted && !j.material.withCA {
-		j.policy.shadowed = len(verify.Shadowed(written.Anchors))
+		j.policy.shadowed = j.bundles.shadowedAmong(written)
 	}
 	j.policy.written, j.policy.asked = written, asked
 }

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -37,8 +38,9 @@ func (j *policyJudge) judgeRevocation() {
 		return
 	}
 	j.material.lists = newListSet(lists)
+	left := mostSignatures
 	for _, authority := range j.material.authorities {
-		fault := uncovered(authority, lists)
+		fault := j.uncovered(authority, lists, &left)
 		if fault == "" && j.material.revokeChain {
 			fault = j.endless(authority)
 		}
@@ -50,8 +52,8 @@ func (j *policyJudge) judgeRevocation() {
 	j.noteTimes(field, lists)
 }
 
-// withoutIssuers says why there is nobody whose lists could be asked for, "" if
-// there is.
+// withoutIssuers says why there is nobody whose lists could be asked for, or too
+// many, "" if there is.
 func (j *policyJudge) withoutIssuers() string {
 	switch {
 	case j.material.system:
@@ -59,10 +61,21 @@ func (j *policyJudge) withoutIssuers() string {
 			"would be needed", wellKnownSystem)
 	case !j.material.withCA:
 		return "needs the CA of caCertificateRefs, which is not asked; without it Envoy checks no revocation"
+	case len(j.material.authorities) > mostIssuers:
+		return fmt.Sprintf("is for policies with at most %d CA certificates, and caCertificateRefs have %d", mostIssuers,
+			len(j.material.authorities))
 	default:
 		return ""
 	}
 }
+
+// Every list of an authority's name may be signed by it, so that few CAs and lists
+// of one name are many signatures to verify, in the Build of all Gateways. Real
+// ones have a name of their own each, and smaller keys.
+const (
+	mostIssuers    = 128
+	mostSignatures = 2 * mostIssuers
+)
 
 // readCRLs reads the lists under a key of an object, and notes where they came
 // from or why there are none.
@@ -91,14 +104,24 @@ func countLists(lists []*x509.RevocationList) string {
 	return text + ", nextUpdate " + stamp(first)
 }
 
-// uncovered says that there is no list of an authority, "" if there is.
-func uncovered(authority *x509.Certificate, lists []*x509.RevocationList) string {
+// uncovered says that there is no list of an authority, "" if there is. What is
+// left of the policy's signatures to verify gets less.
+func (j *policyJudge) uncovered(authority *x509.Certificate, lists []*x509.RevocationList, left *int) string {
+	if key, ok := authority.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > largestRSA {
+		return fmt.Sprintf("the CA %q has an RSA key of %d bits; lists are verified with keys of at most %d",
+			authority.Subject.String(), key.N.BitLen(), largestRSA)
+	}
 	var broken error
 	for _, list := range lists {
 		if !bytes.Equal(list.RawIssuer, authority.RawSubject) {
 			continue
 		}
-		if broken = list.CheckSignatureFrom(authority); broken == nil {
+		if *left == 0 {
+			return fmt.Sprintf("too many revocation lists have the name of the CA %q to find the one that it signed; remove "+
+				"those of others", authority.Subject.String())
+		}
+		*left--
+		if broken = j.bundles.check(signature{list, authority}); broken == nil {
 			return ""
 		}
 	}

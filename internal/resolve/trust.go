@@ -45,9 +45,45 @@ type trustMaterial struct {
 // errNoTrust is the fault of material that would trust nothing or anything.
 var errNoTrust = errors.New("nothing to verify a certificate with")
 
+// mostTrusted is the most that the certificates, and mostLists that the revocation
+// lists, of one policy may have together, as DER and in bytes. For certificates it
+// is what one bundle can hold. Each backend's cluster carries them: the memory of
+// the operator and of Envoy is that of all tenants.
+const (
+	mostTrusted = maxBundle / 4 * 3
+	mostLists   = 2 << 20
+)
+
+// oversize says why there is too much to carry, nil if there is not.
+func (m trustMaterial) oversize() error {
+	certificates, lists := 0, 0
+	for _, certificate := range m.authorities {
+		certificates += len(certificate.Raw)
+	}
+	for _, certificate := range m.trusted {
+		certificates += len(certificate.Raw)
+	}
+	for _, raw := range m.lists.raw {
+		lists += len(raw)
+	}
+	switch {
+	case certificates > mostTrusted:
+		return fmt.Errorf("spec: the certificates of caCertificateRefs and %s%s have %d bytes together (as DER), at most %d "+
+			"are taken for one policy; remove those that are not needed", gwapi.Prefix, optionTrusted, certificates, mostTrusted)
+	case lists > mostLists:
+		return fmt.Errorf("spec.options[%q]: the revocation lists have %d bytes together (as DER), at most %d are taken for "+
+			"one policy", gwapi.Prefix+optionCRL, lists, mostLists)
+	default:
+		return nil
+	}
+}
+
 // written is the policy without its mode: the column Standard of the mode x
 // trust table. Every result has Anchors or Leaves, and Names only with Anchors.
 func (m trustMaterial) written() (*model.Trust, error) {
+	if err := m.oversize(); err != nil {
+		return nil, err
+	}
 	trust := &model.Trust{Policy: m.policy, Mode: model.Standard, SNI: m.sni}
 	m.offer.into(trust)
 	if m.withTrusted {
