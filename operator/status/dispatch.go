@@ -2,6 +2,8 @@ package status
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,6 +45,7 @@ func (w *Writer) dispatch(ctx context.Context, q queue) {
 		}
 		leads := w.config.Leading()
 		poked := w.compare(q, leads)
+		w.forgetGone(ctx)
 		if leads && (poked || !led) {
 			swept = false
 			w.forgetTracks()
@@ -235,6 +238,25 @@ func (w *Writer) forget(key gwapi.Key) {
 	defer w.mu.Unlock()
 	delete(w.tracks, key)
 	delete(w.retired, key)
+}
+
+// forgetGone drops what was last desired of objects that are gone: as a rule their
+// deletion was heard of before it was decided that nothing is reported on them.
+// An object that goes later is dropped when that is heard of.
+func (w *Writer) forgetGone(ctx context.Context) {
+	w.mu.Lock()
+	keys := slices.Collect(maps.Keys(w.retired))
+	w.mu.Unlock()
+	for _, key := range keys {
+		k, _ := kindOf(key.Kind)
+		if _, listed := w.has(key.Kind); !listed {
+			continue // Asking would wait until they are.
+		}
+		err := w.config.Cache.Get(ctx, key.NamespacedName(), k.object(), client.UnsafeDisableDeepCopy)
+		if apierrors.IsNotFound(err) {
+			w.forget(key)
+		}
+	}
 }
 
 // forgetTracks: what this replica once wrote is not what was written last.

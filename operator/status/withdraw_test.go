@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/backendtls/backendtls/internal/report"
@@ -139,5 +140,33 @@ func TestAnObjectOfTheSameNameStartsAnew(t *testing.T) {
 	}
 	if rewrites := s.metric("backendtls_status_rewrites_total", ""); rewrites > 0 {
 		t.Errorf("%v rewrites counted, but nobody touched our part", rewrites)
+	}
+}
+
+func TestNothingIsRememberedOfAGatewayThatIsGone(t *testing.T) {
+	for sentence, leads := range map[string]bool{"by who leads": true, "by who does not": false} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			server := newServerWith(t, gateway("going"), gateway("moved"))
+			s := open(t, server)
+			s.leading.Store(leads)
+			s.run()
+			in := func(name string) func() bool {
+				live := gateway(name)
+				return func() bool { return s.cache.Get(t.Context(), client.ObjectKeyFromObject(live), live) == nil }
+			}
+			s.Put(report.Set{gatewayKey("going"): gatewayReport("Accepted"), gatewayKey("moved"): gatewayReport("Accepted")})
+			await(t, "both are in the cache", func() bool { return in("going")() && in("moved")() })
+			remembers := func(now, before int) func() bool {
+				return func() bool { n, b := s.Remembered(); return n == now && b == before }
+			}
+			await(t, "both are to be written", remembers(2, 0))
+			server.Delete(gateway("going"))
+			await(t, "it is gone", func() bool { return !in("going")() })
+			s.Put(report.Set{})
+			await(t, "the one that is there is remembered, the other is not", remembers(0, 1))
+			server.Delete(gateway("moved"))
+			await(t, "nothing is remembered", remembers(0, 0))
+		})
 	}
 }
