@@ -18,5 +18,13 @@ func (s *Source) Hasten(patience time.Duration) {
 // Transform is what the cache does with each object that it receives.
 var Transform = transform
 
+// Narrow sets how many changes of objects that nobody named cause a build, and
+// has to be called before there is one.
+func (s *Source) Narrow(room int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room = room
+}
+
 // Bound sets how many bytes of the contents of a namespace are kept.
 func (s *Source) Bound(bytes int) { s.contents.budget = bytes }

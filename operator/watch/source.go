@@ -51,6 +51,11 @@ var usualPace = pace{
 	soon: 100 * time.Millisecond, later: 5 * time.Second, latest: time.Minute,
 }
 
+// skippedRoom is how many objects are remembered that changed and that nobody had
+// named. In a cluster whose Services come and go there may be no build for days;
+// one for every so many of them costs next to nothing.
+const skippedRoom = 10_000
+
 // Source is the API server as a stream of Snapshots.
 type Source struct {
 	config   Config
@@ -67,9 +72,10 @@ type Source struct {
 	synced  bool
 	current *snapshot.Snapshot
 	// refs are what the last build named; skipped the objects whose changes did
-	// not count since then, because nobody had named them.
+	// not count since then, because nobody had named them: less than room.
 	refs    map[gwapi.Key][]gwapi.Key
 	skipped map[gwapi.Key]struct{}
+	room    int
 	// held is since when Need has been saying no.
 	held    time.Time
 	bundles map[string]string
@@ -102,7 +108,7 @@ func New(config Config) *Source {
 	s := &Source{
 		config: config, pace: usualPace, journal: newJournal(config.Log),
 		slices: newSliceIndex(config.Endpoints), skipped: map[gwapi.Key]struct{}{},
-		changes: make(chan struct{}, 1),
+		room: skippedRoom, changes: make(chan struct{}, 1),
 	}
 	s.contents = newContents(s)
 	s.tables = tables{
@@ -219,8 +225,10 @@ func (s *Source) happened(key gwapi.Key, named, differs bool) {
 		return // The first Snapshot has what came before it.
 	}
 	if _, known := s.refs[key]; named && !known {
-		s.skipped[key] = struct{}{}
-		return
+		if s.skipped[key] = struct{}{}; len(s.skipped) < s.room {
+			return
+		}
+		clear(s.skipped) // The build that follows sees them all, whatever it names.
 	}
 	s.signal()
 }

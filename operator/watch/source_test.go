@@ -199,6 +199,24 @@ func TestAServiceThatIsNamedAfterItChangedIsAChange(t *testing.T) {
 	w.noChange()
 }
 
+func TestSoManyServicesThatNobodyNamedAreAChangeAndThenForgotten(t *testing.T) {
+	w := opened(t, apitest.New(t))
+	w.source.Narrow(3)
+	w.need()
+	for range 2 {
+		w.server.Put(service("a", 443), service("b", 443))
+		w.noChange()
+		w.server.Put(service("c", 443))
+		w.awaitChange()
+		w.noChange()
+		w.server.Delete(service("a", 0))
+		w.server.Delete(service("b", 0))
+		w.noChange()
+		w.server.Delete(service("c", 0))
+		w.awaitChange()
+	}
+}
+
 func TestWatchesThatAreCutGoOn(t *testing.T) {
 	t.Parallel()
 	server := apitest.New(t)
