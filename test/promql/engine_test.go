@@ -265,3 +265,34 @@ func TestEveryPanelShowsSomething(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyIsHealthyWithoutAnOperator: where nothing is known, no panel shows a
+// number but that nobody leads. A leader without policies has numbers, and they
+// are calm.
+func TestNobodyIsHealthyWithoutAnOperator(t *testing.T) {
+	with := newEngine()
+	alone := load(t, map[string]string{`backendtls_leader{pod="a"}`: "1x30"}, time.Minute)
+	for _, p := range board(t).Panels {
+		for i, target := range p.Targets {
+			t.Run(fmt.Sprintf("%s target %d", p.Title, i), func(t *testing.T) {
+				query := macros.Replace(target.Expr)
+				shown := ask(t, with, nil, query, 20*time.Minute)
+				if p.Title == "Leaders" {
+					if len(shown) != 1 || shown[0].F != 0 {
+						t.Errorf("shows %v leaders, want 0", shown)
+					}
+					return
+				}
+				if len(shown) > 0 {
+					t.Errorf("shows %v where nothing is known", shown)
+				}
+				if p.Type != "stat" {
+					return
+				}
+				if shown = ask(t, with, alone, query, 20*time.Minute); len(shown) != 1 || shown[0].F != 0 {
+					t.Errorf("shows %v for a cluster without policies, want 0", shown)
+				}
+			})
+		}
+	}
+}
