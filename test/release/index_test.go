@@ -2,7 +2,6 @@ package release
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,14 +13,7 @@ import (
 // repository that krew can clone.
 func TestAnIndexIsReadyToBeAdded(t *testing.T) {
 	archives, dir := packed(t, false), filepath.Join(t.TempDir(), "index")
-	release := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "./hack/release"}, args...)...)
-		cmd.Dir = root
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
-		output, err := cmd.CombinedOutput()
-		return string(output), err
-	}
-	if output, err := release("index", "-archives", archives, "-url", "http://127.0.0.1:8000/", "-dir", dir); err != nil ||
+	if output, err := release(t, "index", "-archives", archives, "-url", "http://127.0.0.1:8000/", "-dir", dir); err != nil ||
 		!strings.Contains(output, "git -C "+dir+" init") {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -56,13 +48,13 @@ func TestAnIndexIsReadyToBeAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := filepath.Join(t.TempDir(), "index")
-	if output, err := release("index", "-archives", archives, "-dir", other); err == nil {
+	if output, err := release(t, "index", "-archives", archives, "-dir", other); err == nil {
 		t.Errorf("an index with half an archive was written:\n%s", output)
 	}
 	if _, err := os.Stat(other); !os.IsNotExist(err) {
 		t.Errorf("%s was written (%v)", other, err)
 	}
-	if output, err := release("index", "-archives", archives, "-url", "file://"+archives, "-dir", other); err == nil ||
+	if output, err := release(t, "index", "-archives", archives, "-url", "file://"+archives, "-dir", other); err == nil ||
 		!strings.Contains(output, "by https and http only") {
 		t.Errorf("an index that krew cannot download from: %v\n%s", err, output)
 	}
