@@ -75,7 +75,11 @@ func run(ctx context.Context, args []string, options command.Options) int {
 		if cmd == root && !strings.HasPrefix(args[0], "-") {
 			return onlyCommands(root, args[:1])
 		}
-		return fmt.Errorf("%w: `%s --help` lists the flags", err, cmd.CommandPath())
+		hint := fmt.Sprintf("`%s --help` lists the flags", cmd.CommandPath())
+		if cmd == root {
+			hint += fmt.Sprintf("; those of a verb come after it, as in `%s inspect -f DIR`", cmd.CommandPath())
+		}
+		return fmt.Errorf("%w: %s", err, hint)
 	})
 	return command.Report(ctx, root.ExecuteContext(ctx), options.ErrOut)
 }

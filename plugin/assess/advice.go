@@ -45,7 +45,7 @@ func adviceStartTLS(protocol string) string {
 	if number := implicit[protocol]; number != 0 {
 		return fmt.Sprintf("%s (%s usually does on port %d), and name that port", alone, protocol, number)
 	}
-	return alone + ", or lead clients to it without TLS from the Gateway (TLSRoute passthrough, TCPRoute)"
+	return alone + ", or lead clients to it past the Gateway, or by a TCPRoute where its implementation serves those"
 }
 
 func advicePlaintext(port collect.Port) string {
@@ -63,7 +63,7 @@ func (a *Assessor) adviceUnreachable(observation model.Observation) string {
 	case a.Local:
 		return "--via direct asks the pod's address, which is where Envoy connects to"
 	default:
-		return "compare the Service's targetPort with what the container listens on; a NetworkPolicy may be in the way"
+		return "see that the server runs, and listens on the Service's targetPort; a NetworkPolicy may be in the way"
 	}
 }
 

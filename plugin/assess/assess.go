@@ -126,7 +126,7 @@ func (a *Assessor) ours(described *cliv1alpha1.Path, port collect.Port, path mod
 		if found && (path.Ours || claimed) {
 			described.Conditions = a.conditions(object, path.Gateway)
 			described.Policy.Notes = append(described.Policy.Notes, a.differing(described.Conditions)...)
-			if note := stale(object, path.Gateway); note != "" {
+			if note := a.stale(object, path.Gateway); note != "" {
 				described.Policy.Notes = append(described.Policy.Notes, note)
 			}
 		}

@@ -88,8 +88,9 @@ func (a *Assessor) differing(conditions []cliv1alpha1.Condition) []string {
 }
 
 // stale says that the operator's status is about another generation than the
-// one that was read, "" if it is not or if there is none.
-func stale(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.Key) string {
+// one that was read, "" if it is not or if there is none. A policy that a file
+// spoils stays with a standalone operator as it last was, while that runs.
+func (a *Assessor) stale(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.Key) string {
 	written := ancestorConditions(policy.Status.Ancestors, policy.Namespace, gateway)
 	if len(written) == 0 {
 		return ""
@@ -100,8 +101,13 @@ func stale(policy *gatewayv1.BackendTLSPolicy, gateway gwapi.Key) string {
 	if newest.ObservedGeneration == policy.Generation {
 		return ""
 	}
-	return fmt.Sprintf("the operator's status is about generation %d of this policy, which is now at %d",
+	note := fmt.Sprintf("the operator's status is about generation %d of this policy, which is now at %d",
 		newest.ObservedGeneration, policy.Generation)
+	_, spoiled := a.World.Snapshot.Faults[gwapi.KeyOf(gwapi.KindBackendTLSPolicy, policy.Namespace, policy.Name)]
+	if spoiled && !a.World.Live() {
+		note += "; an operator that runs enforces the former until this one is mended, and answers 500 once it starts anew"
+	}
+	return note
 }
 
 // ancestorConditions are those of our entry for the Gateway.

@@ -77,6 +77,8 @@ func unjudged(port collect.Port, observation model.Observation) string {
 	switch {
 	case len(observation.Chain) > 0 && port.Strict.FaultReason == unseenReason:
 		return "the endpoint speaks TLS; what it must show could not be read"
+	case len(observation.Chain) > 0 && port.Strict.Policy != nil:
+		return "the endpoint speaks TLS; the policy is refused as written"
 	case len(observation.Chain) > 0:
 		return "the endpoint speaks TLS; no policy says what to verify"
 	default:

@@ -108,8 +108,12 @@ func (a *Assessor) fixFailing(port collect.Port, endpoints []cliv1alpha1.Endpoin
 			Message: message,
 		}
 	case verify.PinMismatch:
+		flags := []string{"--replace", "--write"}
+		if slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result == Passes }) {
+			flags = flags[1:] // The pinned key is still served: another one is added to it.
+		}
 		return &cliv1alpha1.Fix{
-			Command: a.command("pin", port, "--replace", "--write"),
+			Command: a.command("pin", port, flags...),
 			YAML:    a.pinPatch(port, endpoints),
 			Message: "only if you expect a new key: nobody else vouches for it",
 		}

@@ -51,9 +51,9 @@ func weakened(mode model.Mode, strict string) string {
 	case Passes:
 		return accepts + "; strict verification would pass as well"
 	case Fails:
-		return accepts + "; strict verification would fail"
+		return accepts + "; strict verification would fail, `verify --ignore-mode` says why"
 	case Mixed:
-		return accepts + "; strict verification would fail for some endpoints"
+		return accepts + "; strict verification would fail for some endpoints, `verify --ignore-mode` says why"
 	default:
 		return accepts
 	}

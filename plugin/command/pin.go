@@ -59,7 +59,7 @@ controller's Gateway leads to the Service, or none does, they are refused.
 This is trust on first use: whoever answers now is trusted from now on. If
 something is pinned and no endpoint serves it, somebody else answers. That is a
 key change: old and new are shown side by side, and the name of the policy has to
-be typed, or --replace given where there is no terminal.
+be typed, or --replace --yes given where there is no terminal.
 
 ` + inClusters + `
 
@@ -89,6 +89,7 @@ func NewPin(base Options) *cobra.Command {
 	o := &pinOptions{Options: base}
 	cmd := &cobra.Command{
 		Use:               "pin TARGET",
+		SuggestFor:        []string{"rotate"}, // It is a key of the screens.
 		Short:             "Trust exactly the keys or certificates that the endpoints serve now",
 		Long:              pinLong,
 		Example:           example(base, pinExamples),

@@ -92,7 +92,7 @@ Rights, beside those of inspect:
 	o.write.AddTo(cmd)
 	o.create.AddTo(cmd, "NAME.NAMESPACE.svc")
 	flags := cmd.Flags()
-	flags.DurationVar(&o.duration, "for", 0, "How long, such as 2h or 30m (required)")
+	flags.DurationVar(&o.duration, "for", 0, "How long, such as 30m, 2h or 48h (required)")
 	flags.StringVar(&o.reason, "reason", "", "Why; shown in status, Events and audits")
 	flags.StringVar(&o.only, "only", "", "Skip only one check: expiry or name")
 	flags.BoolVar(&o.allowUnattached, "allow-unattached", false, "Write although no Gateway of ours leads to the Service")

@@ -12,6 +12,7 @@ import (
 	"github.com/backendtls/backendtls/internal/model"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/session"
+	"github.com/backendtls/backendtls/plugin/view"
 )
 
 // skipping is the flow of `skip-verify`: what each Gateway allows, for how long
@@ -183,7 +184,7 @@ func (s *skipping) inForce(width int) []string {
 		mode := path.Policy.Mode
 		text := "  " + mode.Requested
 		if mode.State != "" {
-			text += ", " + strings.ToLower(mode.State)
+			text += ", " + view.StateWord(mode.State)
 		}
 		if path.Gateway != nil {
 			text += " on gateway/" + path.Gateway.Name

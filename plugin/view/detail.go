@@ -142,7 +142,7 @@ func (d Detail) degraded(p *page, policy *cliv1alpha1.Policy) {
 	if policy.Mode.Reason != "" {
 		text += fmt.Sprintf(", reason: %q", policy.Mode.Reason)
 	}
-	p.wrapped("  "+d.Style.alarm(banner)+": ", 7, text)
+	p.wrapped("  "+d.Style.alarm(banner)+": ", 7, text+"; `skip-verify off` ends it")
 }
 
 // fix says what would make it pass: a command, else a change of the policy,
@@ -279,7 +279,7 @@ func policyRows(policy *cliv1alpha1.Policy, ours bool) [][]string {
 func modeText(mode cliv1alpha1.Mode) string {
 	text := mode.Requested
 	if mode.State != "" {
-		text += ", " + strings.ToLower(mode.State)
+		text += ", " + StateWord(mode.State)
 	}
 	if mode.Since != nil {
 		text += ", since " + mode.Since.UTC().Format(time.RFC3339)

@@ -78,7 +78,7 @@ func modeCells(policy *cliv1alpha1.Policy) (mode, remaining string) {
 	case policy.Mode.State == "Active":
 		remaining = "no end"
 	case policy.Mode.State != "":
-		remaining = strings.ToLower(policy.Mode.State)
+		remaining = StateWord(policy.Mode.State)
 	}
 	return mode, remaining
 }

@@ -30,6 +30,14 @@ func left(seconds int64) string {
 	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
+// StateWord is the state of a mode in words for people.
+func StateWord(state string) string {
+	if state == string(model.ModeNotStarted) {
+		return "not started"
+	}
+	return strings.ToLower(state)
+}
+
 // word is a result in words for people.
 func word(result string) string {
 	switch result {
