@@ -61,6 +61,7 @@ func Build(snap *snapshot.Snapshot) Result {
 // routes are those of the kinds that our listeners take, by kind and name.
 func (b *builder) routes() []*routeNode {
 	routes := slices.Concat(b.httpRoutes(), b.grpcRoutes())
+	boundRoutes(routes)
 	separateKinds(routes)
 	return append(routes, b.tlsRoutes()...)
 }
