@@ -63,6 +63,8 @@ type Server struct {
 	era int
 	// http is nil while it is away.
 	http *httptest.Server
+	// away says that every watch ends at once.
+	away bool
 }
 
 // Request is one that was made.

@@ -96,10 +96,13 @@ func (s *Server) Forget() {
 
 // Leave has connections end and be refused, until Return.
 func (s *Server) Leave() {
-	s.CutWatches()
 	s.lock.Lock()
 	leaving := s.http
-	s.http = nil
+	// A watch on a connection that comes while the others are closed would keep
+	// Close waiting for ever.
+	s.http, s.away = nil, true
+	s.era++
+	s.wake()
 	s.lock.Unlock()
 	if leaving != nil {
 		leaving.CloseClientConnections()
@@ -117,10 +120,10 @@ func (s *Server) Return() error {
 	again := httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	_ = again.Listener.Close()
 	again.Listener = listener
-	again.Start()
 	s.lock.Lock()
-	s.http = again
-	s.lock.Unlock()
+	defer s.lock.Unlock()
+	again.Start()
+	s.http, s.away = again, false
 	return nil
 }
 
@@ -140,7 +143,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, at key) {
 	w.WriteHeader(http.StatusOK)
 	_ = control.Flush()
 	encoder := json.NewEncoder(w)
-	for era := s.era; era == s.era && r.Context().Err() == nil; {
+	for era := s.era; era == s.era && !s.away && r.Context().Err() == nil; {
 		for _, news := range slices.Clone(s.history) {
 			if news.version <= from {
 				continue
