@@ -62,6 +62,7 @@ func boundRoutes(routes []*routeNode) {
 // weight is what the rules of the route hold, in bytes: each match has all that its
 // rule does with a request.
 func (r *routeNode) weight() (bytes int) {
+	bytes = r.patterns.used
 	for i := range r.rules {
 		rule := &r.rules[i]
 		action := matchWeight * (1 + len(rule.backends))
