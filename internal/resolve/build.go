@@ -18,7 +18,8 @@ type Result struct {
 	// Standings are what each policy comes to on each Gateway that it is reported
 	// on, for metrics, sorted by policy and Gateway.
 	Standings []model.Standing
-	// Paths are every Gateway-route-Service path of every controller, sorted.
+	// Paths are every Gateway-route-Service path of every controller, sorted; nil
+	// from Decide.
 	Paths []model.Path
 	// Refs maps each object that was named, existing or missing, to the
 	// Gateways whose answer depends on it, sorted.
@@ -34,10 +35,25 @@ type Result struct {
 // statuses are written last, because they speak of the finished models.
 func Build(snap *snapshot.Snapshot) Result {
 	b := newBuilder(snap)
+	result, routes, others := b.decide()
+	result.Paths = b.paths(routes, others)
+	result.Refs = b.sortedRefs() // Those of routes that nobody here serves are among them.
+	return result
+}
+
+// Decide is Build without the Paths, for those who do not show them. There is one
+// for each backend of each rule on each listener, those of other controllers'
+// Gateways included: a few routes of one author can have hundreds of thousands.
+func Decide(snap *snapshot.Snapshot) Result {
+	result, _, _ := newBuilder(snap).decide()
+	return result
+}
+
+func (b *builder) decide() (result Result, routes []*routeNode, others []*otherRoute) {
 	b.classes()
 	b.collectGateways()
 	b.listenerSets()
-	routes, others := b.routes(), b.otherRoutes()
+	routes, others = b.routes(), b.otherRoutes()
 
 	reached := reaches(routes)
 	policies := newTLSPolicies(b, reached)
@@ -47,15 +63,14 @@ func Build(snap *snapshot.Snapshot) Result {
 	b.reportRoutes(routes, others)
 	b.reportGateways(policies)
 	policies.report(gateways)
-	b.reports.Stamp(snap.Now)
+	b.reports.Stamp(b.snap.Now)
 	return Result{
 		Gateways:     gateways,
 		Reports:      b.reports,
 		Standings:    policies.counted(),
-		Paths:        b.paths(routes, others),
 		Refs:         b.sortedRefs(),
 		NextDeadline: b.next,
-	}
+	}, routes, others
 }
 
 // routes are those of the kinds that our listeners take, by kind and name.

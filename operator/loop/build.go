@@ -11,7 +11,7 @@ import (
 	"github.com/backendtls/backendtls/internal/snapshot"
 )
 
-// build runs resolve.Build. Build has no business panicking, but it reads what
+// build runs resolve.Decide. It has no business panicking, but it reads what
 // strangers wrote; if it does, each Gateway is built alone, so that the one
 // that cannot be built loses its clusters (what their trust should be is
 // unknown, so they answer 500) and the others go on. Statuses are then not

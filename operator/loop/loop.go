@@ -95,7 +95,7 @@ type Loop struct {
 	// batch.
 	announced map[gwapi.Key]string
 
-	// decide and translate are resolve.Build and envoy.Translate; tests of what
+	// decide and translate are resolve.Decide and envoy.Translate; tests of what
 	// happens when these misbehave put others here.
 	decide    func(*snapshot.Snapshot) resolve.Result
 	translate func(model.Gateway) (envoy.Resources, []envoy.Fault)
@@ -123,7 +123,7 @@ func New(config Config) *Loop {
 		Config:    config,
 		published: map[gwapi.Key]publication{},
 		faults:    map[gwapi.Key][]envoy.Fault{},
-		decide:    resolve.Build,
+		decide:    resolve.Decide,
 		translate: envoy.Translate,
 	}
 }
