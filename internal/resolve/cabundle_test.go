@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/backendtls/backendtls/internal/model"
 )
 
 func TestWhatABundleMayHold(t *testing.T) {
@@ -63,4 +67,27 @@ func FuzzPEM(f *testing.F) {
 			t.Fatalf("what was read cannot be read again: %v", err)
 		}
 	})
+}
+
+// TestSystemRootsThatChangeAreReadAgain: what was read of them before decides
+// nothing, whatever it was.
+func TestSystemRootsThatChangeAreReadAgain(t *testing.T) {
+	w := newWorld(t)
+	w.policy("api", trustSpec("System", model.Standard))
+	for _, name := range []string{"CA", "CA", "OTHER", "HALF", "OTHER", "CA_AND_OTHER", "KEY", "CA"} {
+		text := testCertificates().texts[name]
+		roots := &corev1.ConfigMap{Namespace: systemNamespace, Name: systemName, Data: map[string]string{caKey: text}}
+		w.snap.ConfigMaps = w.snap.ConfigMaps.With(roots)
+		want, err := parseCertificates([]byte(text))
+		trust := w.build().at("https").Trust
+		if err != nil {
+			if trust != nil {
+				t.Errorf("%s: trust in what cannot be read", name)
+			}
+			continue
+		}
+		if trust == nil || !slices.EqualFunc(trust.Anchors, rawCertificates(want), bytes.Equal) {
+			t.Errorf("%s: other anchors than those of the text: %+v", name, trust)
+		}
+	}
 }
