@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/plugin/session"
 )
 
@@ -118,9 +116,6 @@ func (o *skipOptions) on(ctx context.Context, arg string) error {
 		Naming: o.create.Naming, Mode: mode, For: o.duration, Reason: o.reason,
 		AllTargets: o.write.AllTargets, AllowUnattached: o.allowUnattached,
 	})
-	if err != nil && o.reason == "" && strings.Contains(err.Error(), gwapi.Prefix+"mode-reason") {
-		err = fmt.Errorf("%w; --reason TEXT gives a reason", err)
-	}
 	if err != nil {
 		return o.above(err)
 	}
