@@ -12,7 +12,7 @@ mkdir -p "$out"
 echo "building the suite and its backend (two minutes the first time, seconds later)"
 (
 	cd test/conformance
-	go build -trimpath -o "$out/echo-basic" sigs.k8s.io/gateway-api-conformance-images/echo-basic
+	go build -o "$out/echo-basic" sigs.k8s.io/gateway-api-conformance-images/echo-basic
 	go test -c -o "$out/conformance.test" .
 )
 arguments=(-test.v -test.timeout 60m -release "$version" -only "$only")

@@ -6,7 +6,7 @@ where="$1"
 shift
 
 run() {
-	go build -trimpath -o .build/demo ./hack/demo
+	go build -o .build/demo ./hack/demo
 	.build/demo --bin bin "$@"
 }
 
