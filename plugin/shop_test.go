@@ -122,6 +122,15 @@ func TestWhatTheOperatorWroteComesFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.golden(t, "status-stale", "inspect", "svc/api", "--no-probe", "-f", "shop")
+
+	spoiled := strings.Replace(string(content), "hostname: api.example.com", "hostnam: api.example.com", 1)
+	if err := os.WriteFile(policy, []byte(spoiled), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stdout, _ := b.run("inspect", "svc/api", "--no-probe", "-f", "shop")
+	if !strings.Contains(strings.Join(strings.Fields(stdout), " "), "enforces the former until this one is mended") {
+		t.Errorf("of a policy that a running operator keeps:\n%s", stdout)
+	}
 }
 
 func TestPortsAreNamedByNumberOrName(t *testing.T) {

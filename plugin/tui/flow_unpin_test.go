@@ -160,6 +160,16 @@ func TestRotateDropsNothingWhileAnEndpointIsSilent(t *testing.T) {
 	}
 }
 
+// To drop the last pin is refused, and leaves a policy without a key that is served.
+func TestRotateLeadsToPinOnceTheKeyHasChanged(t *testing.T) {
+	service := newFake(world(failing("api")))
+	service.fetch, service.pins = serving(certificate("new", 90)), pinnedAPI()[2:]
+	d := flowing(t, service, 80, 24, newRotate)
+	d.until("1 pin (1 stale)")
+	d.shows("No endpoint serves what is pinned", "esc and p pin it")
+	d.hides("d drops the stale pin")
+}
+
 func TestRotateSaysWhyItDropsNothing(t *testing.T) {
 	for name, set := range map[string]struct {
 		forbid string
