@@ -105,7 +105,7 @@ test: ## Prove everything: lint, then all tests with the race detector on a real
 	@hack/fuzz.sh 10s
 
 test-cluster: build image cluster ## Prove it in a real cluster: needs root, see docs/local-cluster.md
-	@go run ./hack/gotest -race -vet=off -count=1 -timeout 40m ./test/cluster
+	@go run ./hack/gotest -race -count=1 -timeout 40m ./test/cluster
 	@# The local cluster itself, on clusters of its own.
 	@cd test/localcluster && go test -count=1 -timeout 15m ./...
 

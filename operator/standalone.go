@@ -98,9 +98,12 @@ func (s Standalone) Run(ctx context.Context) error {
 // leave lets the clients of an Envoy finish. No load balancer stands before it
 // that would send new ones elsewhere first, so that they are refused. A request
 // that is on its way on an idle connection is answered, with the word to close.
+// An Envoy that does not even answer takes no longer than one whose clients stay.
 func (s Standalone) leave(ctx context.Context, adminSocket string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	return drain.Envoy(ctx, drain.Config{
-		Admin: adminSocket, Patience: 5 * time.Second, Settling: 300 * time.Millisecond, Closed: true,
+		Admin: adminSocket, Patience: 4500 * time.Millisecond, Settling: 300 * time.Millisecond, Closed: true,
 		Log: s.Log.With("admin", adminSocket),
 	})
 }

@@ -45,12 +45,6 @@ func RouteUnsupportedValue(faults []string) metav1.Condition {
 		List(faults)+"; requests to this route are answered with 500")
 }
 
-// RouteTooLarge says what a route takes of a Gateway that has no room for it. It is
-// attached to nothing.
-func RouteTooLarge(fault string) metav1.Condition {
-	return routeRefused(gatewayv1.RouteReasonUnsupportedValue, fault)
-}
-
 func routeRefused(reason gatewayv1.RouteConditionReason, fault string) metav1.Condition {
 	return condition(gatewayv1.RouteConditionAccepted, metav1.ConditionFalse, reason, fault)
 }

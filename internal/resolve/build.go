@@ -41,7 +41,8 @@ func Build(snap *snapshot.Snapshot) Result {
 	return result
 }
 
-// Decide is Build without the Paths, for those who do not show them. There is one
+// Decide is Build without the Paths, and without the Refs of routes that only Paths
+// are about, for those who do not show them. There is one
 // for each backend of each rule on each listener, those of other controllers'
 // Gateways included: a few routes of one author can have hundreds of thousands.
 func Decide(snap *snapshot.Snapshot) Result {
@@ -76,7 +77,8 @@ func (b *builder) decide() (result Result, routes []*routeNode, others []*otherR
 // routes are those of the kinds that our listeners take, by kind and name.
 func (b *builder) routes() []*routeNode {
 	routes := slices.Concat(b.httpRoutes(), b.grpcRoutes())
-	boundRoutes(routes)
+	all := slices.Concat(routes, b.tlsRoutes())
+	boundRoutes(all)
 	separateKinds(routes)
-	return append(routes, b.tlsRoutes()...)
+	return all
 }

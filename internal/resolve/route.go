@@ -25,6 +25,8 @@ type routeNode struct {
 	// is not known, so no other rule of the route may take it: the whole route
 	// is refused and answers 500.
 	faults []string
+	// crowded: there is no room for its rules, see boundRoutes.
+	crowded bool
 }
 
 // httpRule is one rule.

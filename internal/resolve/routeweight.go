@@ -5,23 +5,24 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
-	"github.com/backendtls/backendtls/internal/report"
 )
 
-// mostRoutes is how much the HTTPRoutes and GRPCRoutes of one namespace may take of
-// one Gateway, in bytes of what their rules compare and write, once for each
-// hostname of each listener: tens of thousands of usual rules. Envoy has a route
-// table for each of those, and the operator too, each several times as large.
-// Whoever may write routes could else end both of them by a few that are large and
-// have many hostnames.
+// mostRoutes is how much the routes of one namespace may take of one Gateway, as
+// routeNode.weight counts it for each hostname of each listener: 16,000 times the
+// smallest rule. Envoy has a route table or a filter chain for each of those, and
+// the operator too, each several times as large. Whoever may write routes could
+// else end both of them by a few that are large and have many hostnames.
 const mostRoutes = 32 << 20
 
-// matchWeight is what a match, a header or a backend takes beside its text.
-const matchWeight = 128
+// placeWeight is what a hostname of a listener, a match, a header or a backend
+// takes beside its text, in bytes.
+const placeWeight = 1 << 10
 
-// boundRoutes turns routes away that find no room on a Gateway, in each namespace
-// the younger ones. They are attached to nothing, and claim no hostname.
+// boundRoutes refuses routes that find no room on a Gateway, in each namespace the
+// younger ones. They keep their hostnames, as every route that is refused, and
+// answer 500 there to what no other rule takes.
 func boundRoutes(routes []*routeNode) {
 	byAge := slices.Clone(routes)
 	slices.SortStableFunc(byAge, func(x, y *routeNode) int {
@@ -37,35 +38,40 @@ func boundRoutes(routes []*routeNode) {
 	}
 	used := map[share]int{}
 	for _, route := range byAge {
-		weight := route.weight()
-		for _, a := range route.attachments {
-			places := 0
-			for _, bound := range a.bindings {
-				places += len(bound.hosts)
+		weight, gateways := route.weight(), route.ours()
+		for _, gateway := range gateways {
+			places := route.places(gateway)
+			if taken := used[share{gateway, route.key.Namespace}]; places > 0 && taken+weight*places > mostRoutes {
+				route.crowded = true
+				route.faults = append(route.faults, fmt.Sprintf("the routes of namespace %s have no room left on %s: this "+
+					"one takes %d bytes for each of %d hostnames on its listeners, and all of them may take %d; write fewer or "+
+					"shorter matches, or fewer hostnames", route.key.Namespace, gateway.key, weight, places, mostRoutes))
 			}
-			if places == 0 || !isOurs(a.gateway.class) {
-				continue
-			}
-			of := share{a.gateway, route.key.Namespace}
-			if taken := used[of] + weight*places; taken <= mostRoutes {
-				used[of] = taken
-				continue
-			}
-			a.bindings = nil
-			a.refused = report.RouteTooLarge(fmt.Sprintf("the routes of namespace %s have no room left on %s: this one has %d "+
-				"bytes of matches for each of %d hostnames on its listeners, and all of them may have %d; write fewer or "+
-				"shorter matches, or fewer hostnames", route.key.Namespace, a.gateway.key, weight, places, mostRoutes))
+		}
+		if route.crowded {
+			continue
+		}
+		for _, gateway := range gateways {
+			used[share{gateway, route.key.Namespace}] += weight * route.places(gateway)
 		}
 	}
+}
+
+// places is how many hostnames of listeners of a Gateway the route has.
+func (r *routeView) places(gateway *gatewayNode) (places int) {
+	for _, bound := range bindingsOn(r, gateway) {
+		places += len(bound.hosts)
+	}
+	return places
 }
 
 // weight is what the rules of the route hold, in bytes: each match has all that its
 // rule does with a request.
 func (r *routeNode) weight() (bytes int) {
-	bytes = r.patterns.used
+	bytes = placeWeight + r.patterns.used
 	for i := range r.rules {
 		rule := &r.rules[i]
-		action := matchWeight * (1 + len(rule.backends))
+		action := placeWeight * (1 + len(rule.backends))
 		for _, headers := range [...][]model.Header{rule.headers.Set, rule.headers.Add} {
 			for _, header := range headers {
 				action += len(header.Name) + len(header.Value)
@@ -82,10 +88,22 @@ func (r *routeNode) weight() (bytes int) {
 			bytes += action + len(match.Path.Value)
 			for _, values := range [...][]model.ValueMatch{match.Headers, match.Query} {
 				for _, value := range values {
-					bytes += matchWeight + len(value.Name) + len(value.Value)
+					bytes += placeWeight + len(value.Name) + len(value.Value)
 				}
 			}
 		}
 	}
 	return bytes
+}
+
+// remainder stands for all rules of a route that found no room: what comes for its
+// hostnames and no other rule takes is answered with 500.
+func (r *routeNode) remainder() rankedRule {
+	var match httpMatch
+	if !r.streams() {
+		match.match.Path = model.ValueMatch{Kind: model.Prefix, Value: "/"}
+		match.precedence.Path = gwapi.PathPrefix // The last, and this is the shortest.
+	}
+	r.place(&match, 0, 0)
+	return rankedRule{precedence: match.precedence, rule: model.Rule{Route: r.key, Match: match.match}}
 }

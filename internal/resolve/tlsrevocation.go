@@ -38,6 +38,9 @@ func (j *policyJudge) judgeRevocation() {
 		return
 	}
 	j.material.lists = newListSet(lists)
+	if j.material.oversize() != nil {
+		return // Nothing is verified of what will be refused for its size.
+	}
 	left := mostSignatures
 	for _, authority := range j.material.authorities {
 		fault := j.uncovered(authority, lists, &left)
@@ -61,9 +64,9 @@ func (j *policyJudge) withoutIssuers() string {
 			"would be needed", wellKnownSystem)
 	case !j.material.withCA:
 		return "needs the CA of caCertificateRefs, which is not asked; without it Envoy checks no revocation"
-	case len(j.material.authorities) > mostIssuers:
+	case len(rawCertificates(j.material.authorities)) > mostIssuers:
 		return fmt.Sprintf("is for policies with at most %d CA certificates, and caCertificateRefs have %d", mostIssuers,
-			len(j.material.authorities))
+			len(rawCertificates(j.material.authorities)))
 	default:
 		return ""
 	}

@@ -57,11 +57,8 @@ const (
 // oversize says why there is too much to carry, nil if there is not.
 func (m trustMaterial) oversize() error {
 	certificates, lists := 0, 0
-	for _, certificate := range m.authorities {
-		certificates += len(certificate.Raw)
-	}
-	for _, certificate := range m.trusted {
-		certificates += len(certificate.Raw)
+	for _, raw := range rawCertificates(slices.Concat(m.authorities, m.trusted)) {
+		certificates += len(raw)
 	}
 	for _, raw := range m.lists.raw {
 		lists += len(raw)

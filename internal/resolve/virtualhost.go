@@ -86,6 +86,12 @@ func (h hostRules) add(compiled *compiledRoute, hosts []gwapi.Intersection) {
 		if beaten || slices.Contains(hosts[:i], host) {
 			continue
 		}
+		if compiled.route.crowded {
+			ranked := compiled.route.remainder()
+			ranked.precedence.Hostname = host.Own
+			h[host.Hostname] = append(h[host.Hostname], ranked)
+			continue
+		}
 		for j := range compiled.rules {
 			rule := &compiled.rules[j]
 			for _, match := range rule.source.matches {

@@ -130,7 +130,7 @@ func (r *rotating) advice() string {
 	case r.unasked != nil:
 		return "f asks the endpoints again."
 	case stale && !live && len(silent(r.seen.Endpoints)) == 0:
-		return "No endpoint serves what is pinned: the key has changed already. If the new one is right, " +
+		return "No endpoint serves what is pinned. If whoever renews the key says that it is the new one, " +
 			"esc and p pin it instead."
 	case stale && len(silent(r.seen.Endpoints)) == 0:
 		return "d drops the stale pin at the cursor: once every endpoint serves the new key, the old one is only a risk."
