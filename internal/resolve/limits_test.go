@@ -65,6 +65,20 @@ func (w *world) authorities(name string, texts ...string) {
 	})
 }
 
+// judges builds: the policy is accepted, or refused in these words.
+func (w *world) judges(refused string) {
+	w.t.Helper()
+	p := w.build()
+	if refused == "" {
+		p.expect(policyKey, report.PolicyAccepted, report.PolicyReasonAccepted)
+		return
+	}
+	p.expect(policyKey, report.PolicyAccepted, report.PolicyReasonInvalid, refused)
+	if decision := p.at("https"); decision.Trust != nil {
+		w.t.Errorf("decided %+v", decision)
+	}
+}
+
 // TestSignaturesToVerifyAreFew: thousands of CAs and lists of one name fit into two
 // ConfigMaps, and every list may be of every CA.
 func TestSignaturesToVerifyAreFew(t *testing.T) {
@@ -99,15 +113,7 @@ func TestSignaturesToVerifyAreFew(t *testing.T) {
 			w.authorities("ca", certificates...)
 			w.lists(lists...)
 			w.policy("api", withLists)
-			if c.want == "" {
-				w.build().expect(policyKey, report.PolicyAccepted, report.PolicyReasonAccepted)
-				return
-			}
-			p := w.build()
-			p.expect(policyKey, report.PolicyAccepted, report.PolicyReasonInvalid, c.want)
-			if decision := p.at("https"); decision.Trust != nil {
-				t.Errorf("decided %+v", decision)
-			}
+			w.judges(c.want)
 		})
 	}
 }
@@ -138,15 +144,7 @@ func TestAPolicyCarriesOneBundleAtMost(t *testing.T) {
 			w.authorities("ca", half(1))
 			w.authorities("more", half(2))
 			w.policy("api", c.spec)
-			if c.want == "" {
-				w.build().expect(policyKey, report.PolicyAccepted, report.PolicyReasonAccepted)
-				return
-			}
-			p := w.build()
-			p.expect(policyKey, report.PolicyAccepted, report.PolicyReasonInvalid, c.want)
-			if decision := p.at("https"); decision.Trust != nil {
-				t.Errorf("decided %+v", decision)
-			}
+			w.judges(c.want)
 		})
 	}
 }
