@@ -42,14 +42,17 @@ func Build(snap *snapshot.Snapshot) Result {
 }
 
 // Decide is Build without the Paths, and without the Refs of routes that only Paths
-// are about, for those who do not show them. There is one
-// for each backend of each rule on each listener, those of other controllers'
-// Gateways included: a few routes of one author can have hundreds of thousands.
+// are about, for those who do not show them. There is one for each backend of each
+// rule on each listener, those of other controllers' Gateways included: a few
+// routes of one author can have hundreds of thousands.
 func Decide(snap *snapshot.Snapshot) Result {
-	result, _, _ := newBuilder(snap).decide()
+	b := newBuilder(snap)
+	result, _, _ := b.decide()
+	result.Refs = b.sortedRefs()
 	return result
 }
 
+// decide is all but Paths and Refs.
 func (b *builder) decide() (result Result, routes []*routeNode, others []*otherRoute) {
 	b.classes()
 	b.collectGateways()
@@ -69,7 +72,6 @@ func (b *builder) decide() (result Result, routes []*routeNode, others []*otherR
 		Gateways:     gateways,
 		Reports:      b.reports,
 		Standings:    policies.counted(),
-		Refs:         b.sortedRefs(),
 		NextDeadline: b.next,
 	}, routes, others
 }

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,6 +76,16 @@ func hostnames(names []gatewayv1.Hostname) []string {
 		texts[i] = string(name)
 	}
 	return texts
+}
+
+// compareAge orders routes of which one has to yield: the older one first, then by
+// namespace and name (gateway-api, conflict resolution).
+func (r *routeNode) compareAge(other *routeNode) int {
+	return cmp.Or(
+		r.created.Compare(other.created),
+		cmp.Compare(r.key.Namespace, other.key.Namespace),
+		cmp.Compare(r.key.Name, other.key.Name),
+	)
 }
 
 // place completes the precedence of a match by where it stands.

@@ -32,12 +32,7 @@ func separateKinds(routes []*routeNode) {
 	}
 	byAge := slices.Clone(routes)
 	slices.SortStableFunc(byAge, func(x, y *routeNode) int {
-		return cmp.Or(
-			cmp.Compare(refused[x], refused[y]),
-			x.created.Compare(y.created),
-			cmp.Compare(x.key.Namespace, y.key.Namespace),
-			cmp.Compare(x.key.Name, y.key.Name),
-		)
+		return cmp.Or(cmp.Compare(refused[x], refused[y]), x.compareAge(y))
 	})
 	owners := map[claimedHost]gwapi.Key{}
 	for _, route := range byAge {

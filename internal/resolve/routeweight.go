@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -25,13 +24,7 @@ const placeWeight = 1 << 10
 // answer 500 there to what no other rule takes.
 func boundRoutes(routes []*routeNode) {
 	byAge := slices.Clone(routes)
-	slices.SortStableFunc(byAge, func(x, y *routeNode) int {
-		return cmp.Or(
-			x.created.Compare(y.created),
-			cmp.Compare(x.key.Namespace, y.key.Namespace),
-			cmp.Compare(x.key.Name, y.key.Name),
-		)
-	})
+	slices.SortStableFunc(byAge, (*routeNode).compareAge)
 	type share struct {
 		gateway   *gatewayNode
 		namespace string
