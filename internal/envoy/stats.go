@@ -35,7 +35,8 @@ var statsSuffixes = []string{
 	// Traffic to backends.
 	".membership_healthy", ".membership_total",
 	".upstream_cx_active", ".upstream_cx_total", ".upstream_cx_connect_fail", ".upstream_cx_connect_timeout",
-	".upstream_cx_overflow", ".upstream_rq_active", ".upstream_rq_total", ".upstream_rq_pending_overflow",
+	".upstream_cx_overflow", ".upstream_rq_active", ".upstream_rq_total",
+	".upstream_rq_pending_overflow", ".upstream_rq_active_overflow",
 	".upstream_rq_2xx", ".upstream_rq_3xx", ".upstream_rq_4xx", ".upstream_rq_5xx", ".upstream_rq_time",
 	// Traffic of clients.
 	".downstream_cx_active", ".downstream_cx_total", ".downstream_cx_overflow", ".downstream_cx_overload_reject",

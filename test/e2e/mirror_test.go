@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,15 +128,15 @@ func TestAMirrorGetsCopiesUnderItsPolicyOrNothing(t *testing.T) {
 }
 
 // silentMirror is a world in which main.test is answered, and copied to a Service
-// that answers what it is asked itself, as both.test, and no copy.
-func silentMirror(t *testing.T, parameters string) (*world, *audience) {
+// of that protocol that answers what it is asked itself, as both.test, and no copy.
+func silentMirror(t *testing.T, parameters, appProtocol string) (*world, *audience) {
 	t.Helper()
 	f := newFixtures(t)
 	main, both := newAudience(t, f.good), newAudience(t, f.good, "main.test")
 	w := newWorld(t)
 	w.base(parameters)
 	w.write("rows.yaml", f.bundles+policy("main", f.trusted, nil)+policy("both", f.trusted, nil)+
-		service("both", "both.test", both.address, "")+
+		service("both", "both.test", both.address, appProtocol)+
 		strings.Replace(service("main", "main.test", main.address, ""), "rules: [{backendRefs",
 			"rules: [{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: both, port: 443}}}], backendRefs", 1))
 	w.start()
@@ -145,18 +146,16 @@ func silentMirror(t *testing.T, parameters string) (*world, *audience) {
 	return w, both
 }
 
-func TestAMirrorThatNeverAnswersHoldsFewConnections(t *testing.T) {
-	// The documented limit (docs/policy.md); each worker thread may have one more.
-	const limit, workers = 256, 4
-	// More than are sent and may wait.
-	const requests, clients = 2*limit + 100, 4
-	w, both := silentMirror(t, allowAll)
+// flood sends that many requests, each of which must be answered.
+func (w *world) flood(host string, requests int) {
+	w.t.Helper()
+	const clients = 4
 	var failed atomic.Int32
 	var sending sync.WaitGroup
 	for range clients {
 		sending.Go(func() {
 			for range requests / clients {
-				if w.get("main.test") != http.StatusOK {
+				if w.get(host) != http.StatusOK {
 					failed.Add(1)
 				}
 			}
@@ -164,12 +163,35 @@ func TestAMirrorThatNeverAnswersHoldsFewConnections(t *testing.T) {
 	}
 	sending.Wait()
 	if got := failed.Load(); got > 0 {
-		t.Errorf("%d of %d requests failed whose copies nobody answers", got, requests)
+		w.t.Errorf("%d of %d requests to %s failed", got, requests, host)
 	}
+}
+
+// dropped are the copies that were not sent. Envoy counts one where it found no
+// room: among those that wait for a connection, or on a connection there is.
+func (w *world) dropped() (waiting, active int) {
+	w.t.Helper()
+	read := func(name string) int {
+		n, err := strconv.Atoi(w.stat("cluster.default/both/443/mirror." + name))
+		if err != nil {
+			w.t.Fatalf("%s: %v", name, err)
+		}
+		return n
+	}
+	return read("upstream_rq_pending_overflow"), read("upstream_rq_active_overflow")
+}
+
+func TestAMirrorThatNeverAnswersHoldsFewConnections(t *testing.T) {
+	// The documented limit (docs/policy.md); each worker thread may have one more.
+	const limit, workers = 256, 4
+	w, both := silentMirror(t, allowAll, "")
+	// More than are sent and may wait.
+	w.flood("main.test", 2*limit+100)
 	w.eventually("the mirror has its connections", func() bool { return both.peak.Load() >= limit })
 	w.eventually("copies are dropped", func() bool {
-		dropped := w.stat("cluster.default/both/443/mirror.upstream_rq_pending_overflow")
-		return dropped != "" && dropped != "0"
+		// A worker whose one connection is beyond the limit lets none wait.
+		waiting, active := w.dropped()
+		return waiting+active > 0
 	})
 	for range 20 {
 		if got := w.get("both.test"); got != http.StatusOK {
@@ -183,8 +205,23 @@ func TestAMirrorThatNeverAnswersHoldsFewConnections(t *testing.T) {
 	}
 }
 
+func TestAMirrorThatNeverAnswersHoldsFewStreams(t *testing.T) {
+	const limit, more = 256, 100
+	w, both := silentMirror(t, allowAll, "kubernetes.io/h2c")
+	w.flood("main.test", limit+more)
+	w.eventually("copies are dropped, and seen to be", func() bool {
+		_, active := w.dropped()
+		return active >= more
+	})
+	own := both.requests.Load()
+	w.flood("both.test", 20)
+	if got := both.requests.Load(); own > limit+1 || got != own+20 {
+		t.Errorf("the mirror had %d requests and then %d, %d copies at once are documented", own, got, limit)
+	}
+}
+
 func TestACopyThatIsNeverAnsweredEnds(t *testing.T) {
-	w, both := silentMirror(t, strings.Replace(allowAll, "{backendTLS", "{envoy: {maxStreamDuration: 2s}, backendTLS", 1))
+	w, both := silentMirror(t, strings.Replace(allowAll, "{backendTLS", "{envoy: {maxStreamDuration: 2s}, backendTLS", 1), "")
 	w.within(patience/2, "the copy is given up, long before the limit of those without another", func() bool {
 		return both.given.Load() > 0
 	})
