@@ -93,16 +93,22 @@ krew-index: $(ARCHIVES)/checksums.txt ## Write a custom index of krew to DIR=DIR
 ##@ Work on it
 test: ## Prove everything: lint, then all tests with the race detector on a real Envoy, then fuzzing
 	@hack/need-c.sh
-	@$(MAKE) --no-print-directory envoy lint
-	@# Without vet: lint has just run all of it.
+	@$(MAKE) --no-print-directory envoy
+	@# To the end whatever fails: one run says all there is to mend.
+	@$(MAKE) --no-print-directory --keep-going -j1 lint test-packages test-promql test-e2e test-tui fuzz
+
+# Without vet, here and below: lint runs all of it.
+test-packages: envoy
 	@go run ./hack/gotest -race -vet=off -count=1 -timeout 15m $$(go list ./... | grep -v -e /test/e2e -e /test/tui -e /test/cluster \
 		-e /test/release/archives)
-	@# Alerts and dashboard, by Prometheus' own parser and engine.
+
+# Alerts and dashboard, by Prometheus' own parser and engine.
+test-promql:
 	@cd test/promql && go test -count=1 ./...
-	@# Alone, because it measures deadlines that are promised.
+
+# Alone, because it measures deadlines that are promised.
+test-e2e: envoy
 	@go run ./hack/gotest -race -vet=off -count=1 -timeout 15m ./test/e2e
-	@$(MAKE) --no-print-directory test-tui
-	@hack/fuzz.sh 10s
 
 test-cluster: build image cluster ## Prove it in a real cluster: needs root, see docs/local-cluster.md
 	@go run ./hack/gotest -race -count=1 -timeout 40m ./test/cluster

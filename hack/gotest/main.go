@@ -1,7 +1,8 @@
 // Command gotest runs `go test` with its arguments and shows the runner's line
-// for each package, the whole output of what failed, and nothing else. Unlike
-// `go test` it fails when a test was skipped: a test that does not run proves
-// nothing.
+// for each package, the whole output of what failed, and nothing else; what the
+// failed tests said of themselves comes once more at the end, where their logs do
+// not bury it. Unlike `go test` it fails when a test was skipped: a test that does
+// not run proves nothing.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -65,6 +67,7 @@ type report struct {
 	output  map[string][]string
 	passed  int
 	skipped []string
+	failed  []string
 }
 
 func (r *report) read(events io.Reader) error {
@@ -95,6 +98,7 @@ func (r *report) take(e event) {
 		r.output[test] = append(r.output[test], e.Output)
 	case e.Action == "fail":
 		fmt.Fprint(r.out, strings.Join(r.output[test], ""))
+		r.failed = append(r.failed, test+said(r.output[test]))
 		delete(r.output, test)
 	case e.Action == "skip":
 		r.skipped = append(r.skipped, test+": "+strings.TrimSpace(strings.Join(r.output[test], "")))
@@ -105,9 +109,27 @@ func (r *report) take(e event) {
 	}
 }
 
+// line is where a test speaks: file, line, and what it has to say.
+var line = regexp.MustCompile(`^ +\w+_test\.go:\d+: .*\S`)
+
+// said are the first lines in which a test says what went wrong, shortened.
+func said(output []string) string {
+	const lines, columns = 5, 300
+	var text []string
+	for _, o := range output {
+		if found := line.FindString(o); found != "" && len(text) < lines {
+			text = append(text, fmt.Sprintf(": %.*s", columns, strings.TrimSpace(found)))
+		}
+	}
+	return strings.Join(text, "")
+}
+
 // verdict ends the report; it is an error if anything was skipped, or if
 // nothing ran at all.
 func (r *report) verdict() error {
+	for _, test := range r.failed {
+		fmt.Fprintln(r.out, "gotest: failed:", test)
+	}
 	if r.passed == 0 {
 		return errors.New("no test passed")
 	}
