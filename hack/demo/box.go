@@ -16,9 +16,10 @@ type box struct {
 
 const (
 	// lines is how much of an output is shown.
-	lines = 36
-	// rule is the width of the box, inside what is left for text.
-	rule   = 100
+	lines = 40
+	// rule is the width of the box, which fits the narrowest of usual terminals;
+	// inside is what is left for text.
+	rule   = 80
 	inside = rule - len("| ")
 )
 

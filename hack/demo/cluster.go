@@ -213,7 +213,7 @@ func (c *cluster) ready(ctx context.Context) (string, error) {
 	for {
 		done, err := c.programmed(bounded)
 		if err == nil && done {
-			return "operator and Envoys are up in the cluster, two backends serve one self-signed certificate", nil
+			return "operator, Envoys and two self-signed backends are up in the cluster", nil
 		}
 		select {
 		case <-bounded.Done():

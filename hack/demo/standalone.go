@@ -31,7 +31,7 @@ func newStandalone(ctx context.Context, bin, envoy, root string) (*standalone, e
 }
 
 func (s *standalone) ready(ctx context.Context) (string, error) {
-	return "operator and Envoy are up, two backends serve one self-signed certificate", s.op.ready(ctx, s.world)
+	return "operator, Envoy and two self-signed backends are up", s.op.ready(ctx, s.world)
 }
 
 func (s *standalone) programmed(context.Context) (bool, error) { return s.world.programmed() }

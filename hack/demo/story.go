@@ -44,10 +44,10 @@ type verb struct {
 func (s *story) steps() []step {
 	return []step{
 		{
-			title:  "(a) Strict by default: the policy's CA did not issue the backend's certificate",
+			title:  "(a) Strict by default: the policy's CA did not issue the certificate",
 			verbs:  []verb{inspect},
 			status: 503,
-			why:    "Envoy refuses a certificate that no trusted CA issued, and inspect names the check that fails.",
+			why:    "No trusted CA issued the certificate, and inspect names the check that fails.",
 		},
 		{
 			title:  "(b) Pin what the backends serve",
@@ -69,12 +69,12 @@ func (s *story) steps() []step {
 			why:     "The Gateway's GatewayParameters allow no insecure mode; nothing was written.",
 		},
 		{
-			title:    "(e) The gateway operator allows it for at most an hour; the same command again",
+			title:    "(e) The gateway operator allows it for at most an hour; the same again",
 			before:   func(ctx context.Context) error { return s.stage.allow(ctx, true) },
 			verbs:    []verb{skipOn, inspect},
 			status:   200,
 			degraded: "True",
-			why:      "Verification is off, for two minutes, with a reason, and the status says so before Envoy does it.",
+			why:      "Verification is off, for two minutes; the status says so before Envoy does it.",
 		},
 		{
 			title:  "(f) Back to what is written",
