@@ -87,7 +87,8 @@ krew-manifest: $(ARCHIVES)/checksums.txt ## Write krew/backendtls.yaml; ARCHIVES
 	@go run ./hack/release manifest -archives "$(ARCHIVES)" -url "$(URL)" -out krew/backendtls.yaml
 	@echo "wrote krew/backendtls.yaml"
 
-krew-index: $(ARCHIVES)/checksums.txt ## Write a custom index of krew to DIR=DIR; ARCHIVES=DIR, URL=BASE as above
+krew-index: $(if $(DIR),$(ARCHIVES)/checksums.txt) ## Write a custom index of krew to DIR=DIR; ARCHIVES=DIR, URL=BASE as above
+	@: $(if $(DIR),,$(error DIR is missing: say where the index goes, as in make krew-index DIR=../index))
 	@go run ./hack/release index -archives "$(ARCHIVES)" -url "$(URL)" -dir "$(DIR)"
 
 ##@ Work on it
