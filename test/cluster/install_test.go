@@ -92,9 +92,14 @@ func (i *install) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// First, because in a new cluster no object of an unknown kind can be removed.
+	if _, err := i.run(ctx, "apply", "--server-side", "--force-conflicts", "-f", strings.Join(crds, ",")); err != nil {
+		return err
+	}
+	if err := i.known(ctx, "gatewayclasses.gateway.networking.k8s.io"); err != nil {
+		return err
+	}
 	for _, arguments := range [][]string{
-		// First, because in a new cluster no object of an unknown kind can be removed.
-		{"apply", "--server-side", "--force-conflicts", "-f", strings.Join(crds, ",")},
 		{"delete", "namespace/" + system, "gatewayclass/backendtls", "--ignore-not-found", "--wait"},
 		{"apply", "-k", filepath.Join(root, "manifests")},
 	} {
@@ -108,6 +113,24 @@ func (i *install) apply(ctx context.Context) error {
 		return errors.Join(err, errors.New(pods+logs))
 	}
 	return nil
+}
+
+// known waits until kubectl knows of a kind: the API server takes a definition,
+// and lists the kind among those that it has a moment later.
+func (i *install) known(ctx context.Context, kind string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		_, err := i.run(ctx, "get", kind)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // run runs kubectl as the administrator.
