@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -79,10 +80,7 @@ func strangersRefused(team, _ *space) {
 	mine := team.envoys()[0]
 	imposters(team, mine.Labels)
 	alone, imposter := team.pod("alone"), team.podWith(map[string]string{"imposter": "yes"})
-	operators, err := pods(t.Context(), system, "backendtls-operator")
-	if err != nil {
-		t.Fatal(err)
-	}
+	operators := (&life{space: team}).ready(time.Minute, system, operatorPods, 2)
 	var backend corev1.PodList
 	if err := here.client.List(t.Context(), &backend, client.InNamespace(team.name), client.MatchingLabels{"app": "api"}); err != nil {
 		t.Fatal(err)
@@ -122,6 +120,14 @@ func strangersRefused(team, _ *space) {
 		t.Errorf("the token is no longer taken, for no reason: %v", err)
 	}
 	team.gone(&mine)
+	// A replica hears of the end as of everything else: by a watch.
+	eventually(t, 20*time.Second, "the operator knows that the pod is gone", func() string {
+		_, err := ask(t, connection, deltaADS, valid, allClusters(mine.Name, ""))
+		if status.Code(err) != codes.Unauthenticated {
+			return fmt.Sprintf("its token is answered %v", err)
+		}
+		return ""
+	})
 	refusedEverywhere(t, connection, "a pod that was deleted", valid)
 }
 
@@ -263,10 +269,7 @@ func bounded(team, _ *space) {
 func ledgerToldToReplicas(team, _ *space) {
 	t := team.T
 	envoy := team.envoys()[0]
-	operators, err := pods(t.Context(), system, "backendtls-operator")
-	if err != nil || len(operators) != 2 {
-		t.Fatalf("%d replicas, %v", len(operators), err)
-	}
+	operators := (&life{space: team}).ready(time.Minute, system, operatorPods, 2)
 	const watch = "/backendtls.ledger.v1.Ledger/Watch"
 	connection := dial(t, operators[0].Status.PodIP+":18001")
 	replica := token(t, system, "backendtls-operator", ledgerAudience, &operators[1])
