@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,9 +43,10 @@ func TestAnEnvoyThatHearsNothingKeepsThePolicyPending(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	eventually(t, time.Minute, "status names the frozen pod alone", func() string {
-		message := team.condition("Programmed").Message
-		if !strings.Contains(message, frozen.Name) || strings.Contains(message, other.Name) {
-			return message
+		condition := team.condition("Programmed")
+		if condition == nil || !strings.Contains(condition.Message, frozen.Name) ||
+			strings.Contains(condition.Message, other.Name) {
+			return fmt.Sprint(condition)
 		}
 		return ""
 	})

@@ -43,9 +43,12 @@ func TestWhatIsSeenOfAMode(t *testing.T) {
 	team.told("Warning VerificationSkipped")
 	degraded := fmt.Sprintf(`backendtls_policy_degraded{%smode="InsecureSkipVerification",name="api",namespace=%q}`,
 		where, team.name)
-	if got := team.metric(degraded); got != 1 {
-		t.Errorf("the policy counts as degraded %v times, want once", got)
-	}
+	eventually(t, time.Minute, "the policy counts as degraded once", func() string {
+		if got := team.metric(degraded); got != 1 {
+			return fmt.Sprintf("it does %v times", got)
+		}
+		return ""
+	})
 	// The next leader looks at everything, and tells of nothing again.
 	first := (&life{space: team}).leader()
 	if err := here.client.Delete(t.Context(), &corev1.Pod{Namespace: system, Name: first}); err != nil {
@@ -164,5 +167,12 @@ func TestAGatewaySaysHowItsEnvoysAreRun(t *testing.T) {
 	})
 	team.rollout("backendtls-web")
 	team.expect(time.Minute, "Programmed", metav1.ConditionTrue, "Programmed")
-	team.answers(time.Minute, team.address(), 200)
+	// The address is another one when the Service is of another type.
+	eventually(t, time.Minute, "a client gets 200 at the Gateway's address", func() string {
+		address := team.address()
+		if got := team.status(address); got != 200 {
+			return fmt.Sprintf("it gets %d at %s", got, address)
+		}
+		return ""
+	})
 }
