@@ -21,17 +21,23 @@ const bundleAnnotation = "gateway.networking.k8s.io/bundle-version"
 func (s *Source) readBundles(ctx context.Context) (bundles map[string]string, known bool) {
 	ctx, stop := context.WithTimeout(ctx, s.pace.patience)
 	defer stop()
-	bundles = map[string]string{}
+	var subjects []*subject
 	for _, subject := range s.subjects {
-		if subject.version.Group != gatewayv1.GroupName {
-			continue
+		if subject.version.Group == gatewayv1.GroupName {
+			subjects = append(subjects, subject)
 		}
-		definition := &metav1.PartialObjectMetadata{}
-		definition.SetGroupVersionKind(crdKind)
-		err := s.config.Client.Get(ctx, client.ObjectKey{Name: subject.definition()}, definition)
+	}
+	definitions := make([]metav1.PartialObjectMetadata, len(subjects))
+	ask := func(i int, subject *subject) error {
+		definitions[i].SetGroupVersionKind(crdKind)
+		return s.config.Client.Get(ctx, client.ObjectKey{Name: subject.definition()}, &definitions[i])
+	}
+	fatal := func(err error) bool { return client.IgnoreNotFound(err) != nil }
+	bundles = map[string]string{}
+	for i, err := range askEach(subjects, ask, fatal) {
 		switch {
 		case err == nil:
-			bundles[subject.definition()] = definition.Annotations[bundleAnnotation]
+			bundles[subjects[i].definition()] = definitions[i].Annotations[bundleAnnotation]
 		case apierrors.IsNotFound(err):
 		case apierrors.IsForbidden(err):
 			s.journal.warn("bundles", "which version of the Gateway API is installed cannot "+

@@ -38,15 +38,18 @@ type findings struct {
 // missing that is needed.
 func (s *Source) follow(ctx context.Context) bool {
 	var found findings
+	var unfollowed []*subject
 	for _, subject := range s.subjects {
-		if subject.following != nil {
-			continue
+		if subject.following == nil {
+			unfollowed = append(unfollowed, subject)
 		}
-		err := subject.ask(ctx, s.config.Client, s.pace.patience)
+	}
+	ask := func(_ int, subject *subject) error { return subject.ask(ctx, s.config.Client, s.pace.patience) }
+	for i, err := range askEach(unfollowed, ask, silent) {
 		if err == nil {
-			err = s.watch(ctx, subject)
+			err = s.watch(ctx, unfollowed[i])
 		}
-		found.sort(subject, err)
+		found.sort(unfollowed[i], err)
 		if found.silence != nil {
 			break // Nothing else will be answered now.
 		}
@@ -67,7 +70,7 @@ func (f *findings) sort(s *subject, err error) {
 		}
 	case apierrors.IsForbidden(err):
 		f.forbidden = append(f.forbidden, schema.GroupResource{Group: s.version.Group, Resource: s.plural}.String())
-	case !unserved(err):
+	case silent(err):
 		f.silence = err
 	case s.optional:
 		f.absent = append(f.absent, s.definition())
@@ -85,6 +88,9 @@ func (f *findings) sort(s *subject, err error) {
 
 // unserved says whether the API server does not know a kind.
 func unserved(err error) bool { return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) }
+
+// silent says whether an error says nothing of the kind that was asked about.
+func silent(err error) bool { return err != nil && !apierrors.IsForbidden(err) && !unserved(err) }
 
 // watch begins to follow a kind.
 func (s *Source) watch(ctx context.Context, subject *subject) error {
