@@ -218,10 +218,10 @@ func TestAForeignObjectIsLeftAloneAndSaid(t *testing.T) {
 			if faults := h.fleet.Faults(); len(faults) > 0 || !strings.Contains(h.log.String(), "as they should be again") {
 				t.Errorf("faults %v", faults)
 			}
+			h.put() // First, or what is deleted comes back.
 			for _, object := range []client.Object{&appsv1.Deployment{}, &corev1.Service{}} {
 				server.Delete(named(object))
 			}
-			h.put()
 		})
 	}
 }
