@@ -135,9 +135,9 @@ func (h *truth) judge() {
 				continue
 			}
 			// That Envoy may be stricter than status says while it is tightened is
-			// meant.
+			// meant. What was sent just before may be decided about just after.
 			strict := c.generation%2 == 1
-			if c.programmed && strict == (a.status == http.StatusOK) && (strict || !h.tightening(a.sent)) {
+			if c.programmed && strict == (a.status == http.StatusOK) && (strict || !h.tightening(a.answered)) {
 				t.Errorf("an answer of %d, %s into a span of %s in which generation %d was Programmed",
 					a.status, a.sent.Sub(c.from), c.to.Sub(c.from), c.generation)
 			}
