@@ -19,34 +19,72 @@ const mostRoutes = 32 << 20
 // takes beside its text, in bytes.
 const placeWeight = 1 << 10
 
+// What a route without room is told: the namespace, the Gateway, its bytes, for how
+// many hostnames, and how many bytes there are for all.
+const (
+	noRoomForRules = "the routes of namespace %s have no room left on %s: this one takes %d bytes for each of %d " +
+		"hostnames on its listeners, and all of them may take %d; write fewer or shorter matches, or fewer hostnames"
+
+	noRoomForPatterns = "the regular expressions of namespace %s have no room left on %s: Envoy may come to keep %d " +
+		"bytes or more for those of this route, for each of %d hostnames on its listeners (twice where clients are asked " +
+		"for certificates), and %d for all; an expression takes most where a counted repetition follows what can begin " +
+		"anywhere, as in .*a.{20}: write simpler ones, or fewer hostnames"
+)
+
+// routeRoom is what the routes of each namespace take of each Gateway.
+type routeRoom struct {
+	most      int
+	complaint string
+	used      map[routeShare]int
+}
+
+// routeShare is what the routes of one namespace have of a Gateway.
+type routeShare struct {
+	gateway   *gatewayNode
+	namespace string
+}
+
 // boundRoutes refuses routes that find no room on a Gateway, in each namespace the
 // younger ones. They keep their hostnames, as every route that is refused, and
 // answer 500 there to what no other rule takes.
 func boundRoutes(routes []*routeNode) {
 	byAge := slices.Clone(routes)
 	slices.SortStableFunc(byAge, (*routeNode).compareAge)
-	type share struct {
-		gateway   *gatewayNode
-		namespace string
-	}
-	used := map[share]int{}
+	rules := routeRoom{most: mostRoutes, complaint: noRoomForRules, used: map[routeShare]int{}}
+	patterns := routeRoom{most: mostPatternMemory, complaint: noRoomForPatterns, used: map[routeShare]int{}}
+	rooms := map[string]*patternRoom{}
 	for _, route := range byAge {
-		weight, gateways := route.weight(), route.ours()
-		for _, gateway := range gateways {
-			places := route.places(gateway)
-			if taken := used[share{gateway, route.key.Namespace}]; places > 0 && taken+weight*places > mostRoutes {
-				route.crowded = true
-				route.faults = append(route.faults, fmt.Sprintf("the routes of namespace %s have no room left on %s: this "+
-					"one takes %d bytes for each of %d hostnames on its listeners, and all of them may take %d; write fewer or "+
-					"shorter matches, or fewer hostnames", route.key.Namespace, gateway.key, weight, places, mostRoutes))
+		size, memory := route.weight(), 0
+		rules.find(route, size, (*routeView).places)
+		if !route.crowded && len(route.ours()) > 0 {
+			if rooms[route.key.Namespace] == nil {
+				rooms[route.key.Namespace] = newPatternRoom()
 			}
+			memory = rooms[route.key.Namespace].route(route)
+			patterns.find(route, memory, (*routeView).matchedPlaces)
 		}
-		if route.crowded {
-			continue
+		if !route.crowded {
+			rules.take(route, size, (*routeView).places)
+			patterns.take(route, memory, (*routeView).matchedPlaces)
 		}
-		for _, gateway := range gateways {
-			used[share{gateway, route.key.Namespace}] += weight * route.places(gateway)
+	}
+}
+
+// find refuses a route for which there is not enough of it on a Gateway.
+func (r *routeRoom) find(route *routeNode, bytes int, places func(*routeView, *gatewayNode) int) {
+	for _, gateway := range route.ours() {
+		share, places := routeShare{gateway, route.key.Namespace}, places(&route.routeView, gateway)
+		if places > 0 && r.used[share]+bytes*places > r.most {
+			route.crowded = true
+			route.faults = append(route.faults,
+				fmt.Sprintf(r.complaint, route.key.Namespace, gateway.key, bytes, places, r.most))
 		}
+	}
+}
+
+func (r *routeRoom) take(route *routeNode, bytes int, places func(*routeView, *gatewayNode) int) {
+	for _, gateway := range route.ours() {
+		r.used[routeShare{gateway, route.key.Namespace}] += bytes * places(&route.routeView, gateway)
 	}
 }
 
@@ -54,6 +92,18 @@ func boundRoutes(routes []*routeNode) {
 func (r *routeView) places(gateway *gatewayNode) (places int) {
 	for _, bound := range bindingsOn(r, gateway) {
 		places += len(bound.hosts)
+	}
+	return places
+}
+
+// matchedPlaces is places as requests are matched there: where clients are asked for
+// a certificate Envoy has each rule for those who have a good one, and for others.
+func (r *routeView) matchedPlaces(gateway *gatewayNode) (places int) {
+	for _, bound := range bindingsOn(r, gateway) {
+		places += len(bound.hosts)
+		if bound.listener.clients.validation() != nil {
+			places += len(bound.hosts)
+		}
 	}
 	return places
 }
