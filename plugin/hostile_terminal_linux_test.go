@@ -42,11 +42,6 @@ func TestATerminalGetsNoCodesButOurs(t *testing.T) {
 				term.enter(answers)
 			}
 			term.end(ended)
-			const end = "THE END"
-			if _, err := term.device.WriteString(end); err != nil {
-				t.Fatal(err)
-			}
-			term.await(end)
 			shown := term.text()
 			if !strings.Contains(shown, "\x1b[1m") && strings.Contains(line, "svc/") && !strings.Contains(line, "skip-verify") {
 				t.Errorf("nothing is bold: it is no terminal to the program:\n%q", shown)

@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, options command.Options) int {
 		if cmd == root {
 			hint += fmt.Sprintf("; those of a verb come after it, as in `%s inspect -f DIR`", cmd.CommandPath())
 		}
-		return fmt.Errorf("%w: %s", err, hint)
+		return fmt.Errorf("%w: %s", command.FlagFault(err), hint)
 	})
 	return command.Report(ctx, root.ExecuteContext(ctx), options.ErrOut)
 }

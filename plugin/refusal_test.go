@@ -119,7 +119,14 @@ func refusedCommandLines() []refusal {
 		{"a missing file of the next key", "pin svc/api --and-next gone.pem", nil, wants("--and-next", "gone.pem: no such file")},
 		{"no key in the file of the next key", "pin svc/api --and-next desk/new.yaml", nil, wants("desk/new.yaml", "no PEM block")},
 		{"nothing to do", "skip-verify sideways svc/api", nil, wants("skip-verify on TARGET")},
-		{"no duration", "skip-verify on svc/api --reason x", nil, wants("--for is missing", "--for 2h")},
+		{"no duration", "skip-verify on svc/api --reason x", nil, wants("--for is missing or 0", "--for 2h")},
+		{"a duration of nothing", "skip-verify on svc/api --for 0 --reason x", nil, wants("--for is missing or 0", "--for 2h")},
+		{
+			"a duration in days", "skip-verify on svc/api --for 2d --reason x", nil,
+			wants(`--for is "2d": want hours, minutes or seconds, such as 2h`, "a day is 24h"),
+		},
+		{"a timeout without a unit", "pin svc/api --probe-timeout 5", nil, wants(`--probe-timeout is "5": want hours, minutes or seconds`)},
+		{"a wait in words", "pin svc/api --wait long", nil, wants(`--wait is "long": want hours, minutes or seconds`)},
 		{"a short duration", "skip-verify on svc/api --for 10ms --reason x", nil, wants("--for is 10ms: want at least a second")},
 		{"what is skipped is unknown", "skip-verify on svc/api --for 1h --only date", nil, wants(`--only is "date": want expiry or name`)},
 		{
@@ -186,16 +193,23 @@ func refusedWhereNothingBites() []refusal {
 			"longer than allowed", "skip-verify on svc/api --for 25h --reason x", nil,
 			wants("gateway/default/web does not allow InsecureSkipVerification",
 				"gatewayparameters/default/modes spec.backendTLS.maxDuration is 24h, but mode-until - mode-since is 25h0m0s",
-				"who may write that GatewayParameters may change the rule"),
+				"who may write that GatewayParameters may change the rule. --for is 25h: allowed is at most 24h"),
 		},
 		{
 			"no reason where one is wanted", "skip-verify on svc/api --for 1h", nil,
-			wants("gatewayparameters/default/modes spec.backendTLS.requireReason requires backendtls.dev/mode-reason"),
+			wants("gatewayparameters/default/modes spec.backendTLS.requireReason requires backendtls.dev/mode-reason",
+				"--reason is missing: say why"),
 		},
 		{
 			"another mode than allowed", "skip-verify on svc/api --for 1h --reason x --only expiry",
 			func(t *testing.T) { replace(t, "desk/gateways.yaml", "InsecureAllowExpired, ", "") },
-			wants("gateway/default/web does not allow InsecureAllowExpired", "allowedModes has only InsecureSkipVerification"),
+			wants("gateway/default/web does not allow InsecureAllowExpired", "allowedModes has only InsecureSkipVerification",
+				"--only expiry is not allowed; allowed: --only name or leaving out --only"),
+		},
+		{
+			"everything skipped where less is allowed", "skip-verify on svc/api --for 1h --reason x",
+			func(t *testing.T) { replace(t, "desk/gateways.yaml", "InsecureSkipVerification, ", "") },
+			wants("leaving out --only is not allowed; allowed: --only "),
 		},
 		{
 			"another namespace than allowed", "skip-verify on svc/far -n shop --for 1h --reason x",

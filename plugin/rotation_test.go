@@ -116,3 +116,21 @@ func TestAConfigMapOfOursFollowsThePolicy(t *testing.T) {
 		}
 	}
 }
+
+// TestAPinThatGoesIsNamed: the next key may be prepared, and `pin` trusts exactly
+// what is served.
+func TestAPinThatGoesIsNamed(t *testing.T) {
+	b := newDesk(t)
+	for line, want := range map[string]string{
+		"pin svc/rotate":                    "What no endpoint serves goes: @cert:other@. If that is the next key, keep it with --and-next",
+		"pin svc/rotate --form certificate": "What no endpoint serves goes: @cert:other@. If that is the next key, keep it with --and-next",
+		"pin svc/good":                      "",
+		"pin svc/pinned --replace":          "",
+	} {
+		code, _, stderr := b.run(words(line + " -f desk")...)
+		said := strings.Join(strings.Fields(stderr), " ")
+		if code != 0 || !strings.Contains(said, b.filled(want)) || want == "" && strings.Contains(said, "What no endpoint serves") {
+			t.Errorf("%s: exit code %d, want %q in\n%s", line, code, b.filled(want), stderr)
+		}
+	}
+}

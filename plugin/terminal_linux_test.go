@@ -106,11 +106,17 @@ func (term *terminal) enter(line string) {
 	}
 }
 
-// end is the exit code of what was started.
+// end is the exit code of what was started, once everything that it printed has
+// been read.
 func (term *terminal) end(ended <-chan int) int {
 	term.t.Helper()
 	select {
 	case code := <-ended:
+		const end = "THE END"
+		if _, err := term.device.WriteString(end); err != nil {
+			term.t.Fatal(err)
+		}
+		term.await(end)
 		return code
 	case <-time.After(time.Minute):
 		term.t.Fatalf("it does not end:\n%s", term.text())

@@ -129,13 +129,17 @@ func subject(cert *x509.Certificate) string {
 // quotedList is up to four names for people.
 func quotedList(list []string) string {
 	const shown = 4
-	var quoted []string
+	var names []string
 	for _, name := range list[:min(len(list), shown)] {
-		quoted = append(quoted, fmt.Sprintf("%q", untrusted.Text(name)))
+		names = append(names, quoted(name))
 	}
-	text := strings.Join(quoted, " or ")
+	text := strings.Join(names, " or ")
 	if len(list) > shown {
 		text += fmt.Sprintf(" or %d more", len(list)-shown)
 	}
 	return text
 }
+
+// quoted is a distinguished name in quotes, and else as RFC 4514 writes it, which
+// has escaped what it must: a quote in it is \" already.
+func quoted(name string) string { return `"` + untrusted.Text(name) + `"` }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
+	"github.com/backendtls/backendtls/internal/pin"
 	"github.com/backendtls/backendtls/internal/verify"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/collect"
@@ -108,15 +109,7 @@ func (a *Assessor) fixFailing(port collect.Port, endpoints []cliv1alpha1.Endpoin
 			Message: message,
 		}
 	case verify.PinMismatch:
-		flags := []string{"--replace", "--write"}
-		if slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result == Passes }) {
-			flags = flags[1:] // The pinned key is still served: another one is added to it.
-		}
-		return &cliv1alpha1.Fix{
-			Command: a.command("pin", port, flags...),
-			YAML:    a.pinPatch(port, endpoints),
-			Message: "only if you expect a new key: nobody else vouches for it",
-		}
+		return a.fixPin(port, endpoints)
 	case verify.CertificateMismatch:
 		if pinned || option(port.Policy, "trusted-certificates") == "" || failing.Certificate == nil {
 			return &cliv1alpha1.Fix{Message: "the endpoint needs a certificate that Envoy can use"}
@@ -136,6 +129,24 @@ func (a *Assessor) fixFailing(port collect.Port, endpoints []cliv1alpha1.Endpoin
 		return &cliv1alpha1.Fix{Message: fixRevocation(verify.Reason(failing.Reason))}
 	default:
 		return advised(endpoints)
+	}
+}
+
+// fixPin is about a key that is not pinned.
+func (a *Assessor) fixPin(port collect.Port, endpoints []cliv1alpha1.Endpoint) *cliv1alpha1.Fix {
+	flags := []string{"--replace", "--write"}
+	message := "only if you expect a new key: nobody else vouches for it"
+	if slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result == Passes }) {
+		flags = flags[1:] // The pinned key is still served: another one is added to it.
+		if idle := unserved(port.Policy, endpoints); len(idle) > 0 {
+			message += "; it drops what no endpoint serves, " + strings.Join(idle, " and ") +
+				": keep a next key with --and-next FILE"
+		}
+	}
+	return &cliv1alpha1.Fix{
+		Command: a.command("pin", port, flags...),
+		YAML:    a.pinPatch(port, endpoints),
+		Message: message,
 	}
 }
 
@@ -187,7 +198,22 @@ func fixName(policy *gatewayv1.BackendTLSPolicy, failing cliv1alpha1.Endpoint) *
 	return &cliv1alpha1.Fix{Message: "the certificate carries no DNS name: issue one that does"}
 }
 
-// pinPatch trusts exactly the keys that the endpoints serve now.
+// unserved are the pins of the policy that no endpoint is known to serve: those that
+// are prepared, and those that are stale.
+func unserved(policy *gatewayv1.BackendTLSPolicy, endpoints []cliv1alpha1.Endpoint) []string {
+	var list []string
+	for _, text := range words(option(policy, "pins")) {
+		one, err := pin.Parse(text)
+		if err == nil && !slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool {
+			return e.Certificate != nil && (one.String() == e.Certificate.SPKISHA256 || one.String() == e.Certificate.CertSHA256)
+		}) {
+			list = append(list, one.String())
+		}
+	}
+	return list
+}
+
+// pinPatch trusts exactly the keys that the endpoints serve now, as `pin` does.
 func (a *Assessor) pinPatch(port collect.Port, endpoints []cliv1alpha1.Endpoint) string {
 	var pins []string
 	for _, endpoint := range endpoints {

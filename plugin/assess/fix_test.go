@@ -48,3 +48,28 @@ func TestAKeyThatIsStillServedStaysPinned(t *testing.T) {
 		}
 	}
 }
+
+// TestAPinThatThePatchDropsIsNamed: it may be the next key, which nobody serves yet.
+func TestAPinThatThePatchDropsIsNamed(t *testing.T) {
+	key := func(last string) string { return "spki-sha256:" + strings.Repeat("A", 42) + last + "=" }
+	port := collect.Port{Policy: &gatewayv1.BackendTLSPolicy{
+		Name: "api", Spec: gatewayv1.BackendTLSPolicySpec{Options: map[gatewayv1.AnnotationKey]gatewayv1.AnnotationValue{
+			"backendtls.dev/pins": gatewayv1.AnnotationValue(key("A") + " " + key("E")),
+		}},
+	}}
+	serves := func(key string) *cliv1alpha1.Certificate { return &cliv1alpha1.Certificate{SPKISHA256: key} }
+	passes := cliv1alpha1.Endpoint{Result: Passes, Certificate: serves(key("A"))}
+	changed := cliv1alpha1.Endpoint{Result: Fails, Reason: string(verify.PinMismatch), Certificate: serves(key("I"))}
+	a := &Assessor{World: &collect.World{Snapshot: &snapshot.Snapshot{}}}
+	fix := a.fixFailing(port, []cliv1alpha1.Endpoint{passes, changed})
+	if want := "it drops what no endpoint serves, " + key("E") + ": keep a next key with --and-next FILE"; !strings.HasSuffix(fix.Message, want) {
+		t.Errorf("%q, want %q at its end", fix.Message, want)
+	}
+	if strings.Contains(fix.YAML, key("E")) || !strings.Contains(fix.YAML, key("A")) || !strings.Contains(fix.YAML, key("I")) {
+		t.Errorf("the patch is not what pin would write:\n%s", fix.YAML)
+	}
+	fix = a.fixFailing(port, []cliv1alpha1.Endpoint{passes, changed, {Result: Passes, Certificate: serves(key("E"))}})
+	if strings.Contains(fix.Message, "drops") {
+		t.Errorf("every pin is served, but %q", fix.Message)
+	}
+}

@@ -52,7 +52,7 @@ func (a *Assessor) whyIssuer(leaf *x509.Certificate, checks []verify.Check, port
 	if SelfSigned(leaf) {
 		return fmt.Sprintf("the certificate is self-signed: no chain to %s", trusted)
 	}
-	return fmt.Sprintf("the certificate is issued by %q: no chain to %s", leaf.Issuer.String(), trusted)
+	return fmt.Sprintf("the certificate is issued by %s: no chain to %s", quoted(leaf.Issuer.String()), trusted)
 }
 
 func chainFails(checks []verify.Check) bool {

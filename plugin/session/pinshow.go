@@ -27,6 +27,7 @@ func (p *pinDraft) show(shown *view.Change) error {
 	if err := p.plan.changed(shown); err != nil {
 		return err
 	}
+	p.dropped(shown)
 	p.consequences(shown)
 	shown.Say("This is trust on first use: whoever answers now is trusted from now on. %s", p.breaks())
 	p.advise(shown)
@@ -59,6 +60,25 @@ func (p *pinDraft) keyChange(shown *view.Change) {
 	}
 	for _, one := range p.pins() {
 		shown.Item("chosen  " + one)
+	}
+}
+
+// dropped names the pins that go because no endpoint serves them: the next key may
+// be among them. A key change shows them as it is.
+func (p *pinDraft) dropped(shown *view.Change) {
+	if p.pinning.KeyChange || p.request.Form == edit.FormCA {
+		return
+	}
+	var gone []string
+	for _, one := range edit.Listed(p.plan.policy) {
+		served := slices.ContainsFunc(p.seen.live, func(live edit.Live) bool { return one.Matches(live.Chain[0]) })
+		if !served && !slices.Contains(p.pinning.New, one) {
+			gone = append(gone, one.String())
+		}
+	}
+	if len(gone) > 0 {
+		shown.Say("What no endpoint serves goes: %s. If that is the next key, keep it with --and-next FILE.",
+			strings.Join(gone, " and "))
 	}
 }
 

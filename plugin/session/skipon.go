@@ -46,7 +46,7 @@ func ModeOf(only string) (model.Mode, error) {
 // CheckFor refuses a mode without an end.
 func CheckFor(duration time.Duration) error {
 	if duration == 0 {
-		return errors.New("--for is missing: say how long, such as --for 2h")
+		return errors.New("--for is missing or 0: say how long, such as --for 2h")
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (d *Drafter) SkipOn(ctx context.Context, reference target.Reference, reques
 		Question: "Write " + p.Written() + "?", Type: p.Policy(), Why: "verification is weakened until " + until(wish),
 	}
 	p.done = fmt.Sprintf("asks for %s until %s", wish.Mode, until(wish))
-	if err := p.allowed(request.Mode); err != nil {
+	if err := p.allowed(wish); err != nil {
 		return nil, err
 	}
 	return p, nil

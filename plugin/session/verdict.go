@@ -10,6 +10,7 @@ import (
 	"github.com/backendtls/backendtls/internal/report"
 	"github.com/backendtls/backendtls/internal/verify"
 	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/edit"
 	"github.com/backendtls/backendtls/plugin/tunnel"
 )
 
@@ -73,8 +74,9 @@ func (p *Plan) answers500(port collect.Port, path model.Path) string {
 }
 
 // allowed refuses a mode that any Gateway of ours which reaches the ports does
-// not allow, naming each, its rule and who may change that.
-func (p *Plan) allowed(mode model.Mode) error {
+// not allow, naming each, its rule, who may change that, and the flags that would
+// be right.
+func (p *Plan) allowed(wish edit.SkipVerify) error {
 	refusals := map[gwapi.Key]string{}
 	decided := map[gwapi.Key]bool{}
 	var gateways []gwapi.Key
@@ -91,13 +93,16 @@ func (p *Plan) allowed(mode model.Mode) error {
 			case path.Policy == nil:
 				if !decided[path.Gateway] {
 					refusals[path.Gateway] = fmt.Sprintf("whether %s allows %s is unknown, because of what must be repaired "+
-						"first: %s", path.Gateway, mode, p.plain(path.Fault))
+						"first: %s", path.Gateway, wish.Mode, p.plain(path.Fault))
 				}
 			case path.Policy.Trust == nil && unseen(path):
 				p.doubt(next, path)
 			case path.Policy.Trust == nil:
 				decided[path.Gateway] = true
 				refusals[path.Gateway] = p.plain(path.Fault)
+				if right := p.flags(path.Gateway, wish); right != "" && path.Policy.State == model.ModeRefused {
+					refusals[path.Gateway] += ". " + right
+				}
 			default:
 				if !decided[path.Gateway] {
 					delete(refusals, path.Gateway)

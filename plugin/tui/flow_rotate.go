@@ -61,24 +61,38 @@ func (r *rotating) update(msg tea.Msg) tea.Cmd {
 
 // drop begins to drop a pin that nobody serves any more.
 func (r *rotating) drop(pin session.LivePin) tea.Cmd {
+	r.note = r.refusal()
+	if r.note == "" && pin.State != session.PinStale {
+		r.note = "Only a stale pin is dropped here; this one is " + pin.State + "."
+	}
+	if r.note != "" {
+		return nil
+	}
+	return r.propose(r.look, func(ctx context.Context) (session.Draft, error) {
+		return r.desk.service.Unpin(ctx, r.port, []string{pin.Pin})
+	})
+}
+
+// refusal says why not even a stale pin is dropped, "" if it is.
+func (r *rotating) refusal() string {
 	why := r.desk.service.Forbidden(session.ActionUnpin, r.port)
 	switch {
 	case r.desk.readOnly:
-		r.note = "Nothing is changed: --read-only was given."
+		return "Nothing is changed: --read-only was given."
 	case why != "":
-		r.note = "This cannot be dropped: " + why
+		return "This cannot be dropped: " + why
 	case r.unasked != nil:
-		r.note = "Whether it is stale is not known: f asks the endpoints again."
+		return "Whether it is stale is not known: f asks the endpoints again."
 	case len(silent(r.seen.Endpoints)) > 0:
-		r.note = "An endpoint that did not answer may serve it: f asks them again."
-	case pin.State != session.PinStale:
-		r.note = "Only a stale pin is dropped here; this one is " + pin.State + "."
+		return "An endpoint that did not answer may serve it: f asks them again."
 	default:
-		return r.propose(r.look, func(ctx context.Context) (session.Draft, error) {
-			return r.desk.service.Unpin(ctx, r.port, []string{pin.Pin})
-		})
+		return ""
 	}
-	return nil
+}
+
+// has says whether a pin is in that state.
+func (r *rotating) has(state string) bool {
+	return slices.ContainsFunc(r.pins, func(pin session.LivePin) bool { return pin.State == state })
 }
 
 func (r *rotating) view(width, height int) string {
@@ -124,8 +138,7 @@ func (r *rotating) tally() string {
 
 // advice says what comes next.
 func (r *rotating) advice() string {
-	stale := slices.ContainsFunc(r.pins, func(pin session.LivePin) bool { return pin.State == session.PinStale })
-	live := slices.ContainsFunc(r.pins, func(pin session.LivePin) bool { return pin.State == session.PinLive })
+	stale, live := r.has(session.PinStale), r.has(session.PinLive)
 	switch {
 	case r.unasked != nil:
 		return "f asks the endpoints again."
@@ -150,6 +163,13 @@ func (r *rotating) andNext() string {
 	return command
 }
 
-func (r *rotating) keys() []key.Binding { return []key.Binding{keyDrop, keyAskAgain, keyBack} }
+// keys lists d where it drops something, and that is what to do next: where
+// nothing pinned is served, a pin is.
+func (r *rotating) keys() []key.Binding {
+	if r.has(session.PinStale) && r.has(session.PinLive) && r.refusal() == "" {
+		return []key.Binding{keyDrop, keyAskAgain, keyBack}
+	}
+	return []key.Binding{keyAskAgain, keyBack}
+}
 
 func (r *rotating) typing() bool { return false }

@@ -194,7 +194,7 @@ func (s *skipForm) row(allowance session.Allowance) []string {
 	}
 	longest, reason := "unlimited", "optional"
 	if allowance.Longest > 0 {
-		longest = brief(allowance.Longest)
+		longest = session.Brief(allowance.Longest)
 	}
 	if allowance.ReasonNeeded {
 		reason = "needed"
@@ -245,7 +245,7 @@ func (s *skipForm) duration(width int) []string {
 	focused := s.cursor == fieldLength
 	var choices []string
 	for i, each := range w.presets {
-		choices = append(choices, s.choice(brief(each), i == w.length, focused))
+		choices = append(choices, s.choice(session.Brief(each), i == w.length, focused))
 	}
 	typed := w.length == len(w.presets)
 	choices = append(choices, s.choice("other", typed, focused))

@@ -167,7 +167,7 @@ func TestRotateLeadsToPinOnceTheKeyHasChanged(t *testing.T) {
 	d := flowing(t, service, 80, 24, newRotate)
 	d.until("1 pin (1 stale)")
 	d.shows("No endpoint serves what is pinned", "esc and p pin it")
-	d.hides("d drops the stale pin")
+	d.hides("d drops the stale pin", "d drop stale pin")
 }
 
 func TestRotateSaysWhyItDropsNothing(t *testing.T) {

@@ -100,7 +100,7 @@ func (w *wish) duration() (time.Duration, error) {
 	case length < time.Second:
 		return 0, fmt.Errorf("%s is too short: want at least a second", text)
 	case w.longest > 0 && length > w.longest:
-		return 0, fmt.Errorf("%s is too long: %s allows at most %s", text, w.by, brief(w.longest))
+		return 0, fmt.Errorf("%s is too long: %s allows at most %s", text, w.by, session.Brief(w.longest))
 	default:
 		return length, nil
 	}
@@ -117,16 +117,4 @@ func (w *wish) fault() (length time.Duration, field int, err error) {
 	default:
 		return length, 0, nil
 	}
-}
-
-// brief is a duration as people type it: 2h, 1h30m.
-func brief(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
