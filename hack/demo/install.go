@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // gatewayCRDs are the standard channel's that the project is built against.
@@ -49,8 +50,7 @@ func (c *cluster) install(ctx context.Context) error {
 		if _, err := c.run(ctx, "apply", "--server-side", "-f", strings.Join(files, ",")); err != nil {
 			return err
 		}
-		if _, err := c.run(ctx, append([]string{"wait", "--for=condition=Established", "--timeout=30s"},
-			crdNames(files)...)...); err != nil {
+		if err := c.listed(ctx, files); err != nil {
 			return err
 		}
 	}
@@ -61,12 +61,25 @@ func (c *cluster) install(ctx context.Context) error {
 	return c.rolledOut(ctx, "backendtls-system", "deployment/backendtls-operator")
 }
 
-// crdNames are the names of the CRDs that the files hold: GROUP_PLURAL.yaml.
-func crdNames(files []string) []string {
-	names := make([]string, len(files))
+// listed waits until the API server lists the kinds that the files define, named
+// GROUP_PLURAL.yaml: it does so a moment after it has taken them.
+func (c *cluster) listed(ctx context.Context, files []string) error {
+	kinds := make([]string, len(files))
 	for i, file := range files {
 		group, plural, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".yaml"), "_")
-		names[i] = "crd/" + plural + "." + group
+		kinds[i] = plural + "." + group
 	}
-	return names
+	bounded, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		_, err := c.run(ctx, "get", strings.Join(kinds, ","), "-o", "name")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-bounded.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
