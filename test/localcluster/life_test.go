@@ -98,9 +98,12 @@ func (n *node) privileged(t *testing.T) {
 
 func (n *node) streams(t *testing.T) {
 	n = n.on(t)
-	if logs := n.get("--namespace", "probe", "logs", "deployment/web"); !strings.HasSuffix(logs, "\nprobe serves") {
-		t.Errorf("the log is %q", logs)
-	}
+	eventually(t, "the log of the pod", func() string {
+		if logs := n.get("--namespace", "probe", "logs", "deployment/web"); !strings.HasSuffix(logs, "\nprobe serves") {
+			return fmt.Sprintf("it is %q", logs)
+		}
+		return ""
+	})
 	if output := n.inPod("fetch", "http://127.0.0.1:8080"); output != "hello" {
 		t.Errorf("exec says %q", output)
 	}
