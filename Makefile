@@ -6,9 +6,10 @@ SHELL := bash
 export GOTOOLCHAIN := auto
 export CGO_ENABLED := 0
 # The version is said by the linker flags; asking git fails where somebody else
-# owns the clone. What is tested is compiled as what is shipped, so that nothing is
-# compiled twice.
-export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath
+# owns the clone. gRPC's tracing, which nobody turns on, makes the linker keep every
+# exported method: without it the operator is a third smaller, on disk and in memory.
+# What is tested is compiled as what is shipped, so that nothing is compiled twice.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath -tags=grpcnotrace
 # Without a home that can be written to, Go and pip keep their caches here.
 ifneq ($(shell test -w "$${HOME:-}" && echo yes),yes)
 export HOME := $(shell mkdir -p .build/home && cd .build/home && pwd)
