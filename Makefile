@@ -185,6 +185,6 @@ $(GORELEASER):
 	@go run ./hack/release archives -tag "$(TAG)" -time "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" \
 		-dir .build/archives
 
-.PHONY: help demo shell build envoy test test-tui test-cluster e2e fuzz golden lint generate install-yaml figures bench clean \
-	cluster cluster-down image conformance test-release release release-check release-snapshot krew-manifest \
-	krew-index FORCE
+.PHONY: help demo shell build envoy test test-packages test-promql test-e2e test-tui test-cluster e2e fuzz golden lint \
+	generate install-yaml figures bench clean cluster cluster-down image conformance test-release release release-check \
+	release-snapshot krew-manifest krew-index FORCE

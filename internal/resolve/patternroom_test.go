@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,19 @@ func TestExpressionsOfOneNamespaceHaveNotAllOfEnvoysMemory(t *testing.T) {
 		}}
 		return route
 	}
+	cut := func(count int) *gatewayv1.HTTPRoute {
+		long := gatewayv1.HTTPRouteMatch{Path: &gatewayv1.HTTPPathMatch{
+			Type: new(gatewayv1.PathMatchPathPrefix), Value: new("/" + strings.Repeat("long", 200)),
+		}}
+		route := askedRoute("route", 1, slices.Repeat([]gatewayv1.HTTPRouteMatch{long}, count))
+		route.Spec.Rules[0].Filters = []gatewayv1.HTTPRouteFilter{{
+			Type: gatewayv1.HTTPRouteFilterRequestRedirect,
+			RequestRedirect: &gatewayv1.HTTPRequestRedirectFilter{Path: &gatewayv1.HTTPPathModifier{
+				Type: gatewayv1.PrefixMatchHTTPPathModifier, ReplacePrefixMatch: new("/"),
+			}},
+		}}
+		return route
+	}
 	for name, c := range map[string]struct {
 		route   *gatewayv1.HTTPRoute
 		refused bool
@@ -98,6 +112,8 @@ func TestExpressionsOfOneNamespaceHaveNotAllOfEnvoysMemory(t *testing.T) {
 		"one parameter more":                {askedRoute("route", 1, byValue(endless, 8, 9)), true},
 		"redirects":                         {redirected(8), false},
 		"one more, for which there are two": {redirected(9), true},
+		"two prefixes that are cut off":     {cut(2), false},
+		"many prefixes that are cut off":    {cut(300), true},
 		"what people write":                 {askedRoute("route", 16, byPath(ordinary, 32)), false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -84,3 +84,25 @@ func TestAnExpressionThatNobodyHasTimeForCountsInFull(t *testing.T) {
 		}
 	}
 }
+
+// FuzzPatternMemory: whatever checkPattern takes is weighed, in bounded time.
+func FuzzPatternMemory(f *testing.F) {
+	for _, pattern := range []string{
+		`/v[0-9]+/.*`, `(?i)^.*(k|[^\x{d7ff}-\x{e000}]|$)\b`, endless, `(?:.?){470}`, `$^`, `|`, `[^\x00-\x{10FFFF}]`, `\B(?s:.)\z`,
+	} {
+		f.Add(pattern)
+	}
+	f.Fuzz(func(t *testing.T, pattern string) {
+		if _, err := checkPattern(pattern); err != nil {
+			return
+		}
+		work := patternWork
+		size := patternMemory(pattern, &work)
+		if size <= patternBase || size > fullPattern {
+			t.Errorf("%q weighs %d bytes", pattern, size)
+		}
+		if work < -patternWork {
+			t.Errorf("%q took %d steps more than it may", pattern, -work)
+		}
+	})
+}

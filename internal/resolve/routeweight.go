@@ -26,9 +26,10 @@ const (
 		"hostnames on its listeners, and all of them may take %d; write fewer or shorter matches, or fewer hostnames"
 
 	noRoomForPatterns = "the regular expressions of namespace %s have no room left on %s: Envoy may come to keep %d " +
-		"bytes or more for those of this route, for each of %d hostnames on its listeners (twice where clients are asked " +
-		"for certificates), and %d for all; an expression takes most where a counted repetition follows what can begin " +
-		"anywhere, as in .*a.{20}: write simpler ones, or fewer hostnames"
+		"bytes or more for those of this route, %d times (for each hostname on its listeners, twice where clients are " +
+		"asked for certificates), and %d for all; an expression takes most where a counted repetition follows what can " +
+		"begin anywhere, as in .*a.{20}, and counts as such a one where the namespace has too many to look at: write " +
+		"simpler ones, or fewer expressions or hostnames"
 )
 
 // routeRoom is what the routes of each namespace take of each Gateway.

@@ -139,7 +139,7 @@ func (a *Assessor) fixPin(port collect.Port, endpoints []cliv1alpha1.Endpoint) *
 	if slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool { return e.Result == Passes }) {
 		flags = flags[1:] // The pinned key is still served: another one is added to it.
 		if idle := unserved(port.Policy, endpoints); len(idle) > 0 {
-			message += "; it drops what no endpoint serves, " + strings.Join(idle, " and ") +
+			message += "; it drops what no endpoint that answered serves, " + strings.Join(idle, " and ") +
 				": keep a next key with --and-next FILE"
 		}
 	}

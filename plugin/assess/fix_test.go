@@ -62,7 +62,7 @@ func TestAPinThatThePatchDropsIsNamed(t *testing.T) {
 	changed := cliv1alpha1.Endpoint{Result: Fails, Reason: string(verify.PinMismatch), Certificate: serves(key("I"))}
 	a := &Assessor{World: &collect.World{Snapshot: &snapshot.Snapshot{}}}
 	fix := a.fixFailing(port, []cliv1alpha1.Endpoint{passes, changed})
-	if want := "it drops what no endpoint serves, " + key("E") + ": keep a next key with --and-next FILE"; !strings.HasSuffix(fix.Message, want) {
+	if want := "it drops what no endpoint that answered serves, " + key("E") + ": keep a next key with --and-next FILE"; !strings.HasSuffix(fix.Message, want) {
 		t.Errorf("%q, want %q at its end", fix.Message, want)
 	}
 	if strings.Contains(fix.YAML, key("E")) || !strings.Contains(fix.YAML, key("A")) || !strings.Contains(fix.YAML, key("I")) {

@@ -206,17 +206,19 @@ func TestAMirrorThatNeverAnswersHoldsFewConnections(t *testing.T) {
 }
 
 func TestAMirrorThatNeverAnswersHoldsFewStreams(t *testing.T) {
-	const limit, more = 256, 100
+	// Each worker thread may find the last room at the same time.
+	const limit, workers, more = 256, 4, 100
 	w, both := silentMirror(t, allowAll, "kubernetes.io/h2c")
+	before := both.requests.Load()
 	w.flood("main.test", limit+more)
 	w.eventually("copies are dropped, and seen to be", func() bool {
 		_, active := w.dropped()
-		return active >= more
+		return active >= more-workers
 	})
-	own := both.requests.Load()
+	copies := both.requests.Load() - before
 	w.flood("both.test", 20)
-	if got := both.requests.Load(); own > limit+1 || got != own+20 {
-		t.Errorf("the mirror had %d requests and then %d, %d copies at once are documented", own, got, limit)
+	if own := both.requests.Load() - before - copies; copies > limit+workers || own < 20 {
+		t.Errorf("the mirror had %d copies and %d requests of its own, %d copies at once are documented", copies, own, limit)
 	}
 }
 
