@@ -202,18 +202,24 @@ func TestANewerStreamOfAnEnvoyReplacesTheOlder(t *testing.T) {
 	}
 }
 
-func TestAClusterIsHeldFromTheResponseToTheAckOfItsRemoval(t *testing.T) {
-	h := newHarness(t)
-	h.Publish(web, serving(shares("1"), oldAPI))
-	c := h.connect(web, "envoy-1")
+// halfway waits until the client has the first publication, and publishes the
+// second, whose cluster it takes and does not acknowledge.
+func (h *harness) halfway(c *client) {
+	h.t.Helper()
 	c.awaitRoutes(oldAPI)
 	h.eventually("settlement", h.settledTo(policy, "1"))
-
 	c.mu.Lock()
 	c.judge = holding(clusters)
 	c.mu.Unlock()
 	h.Publish(web, serving(shares("2"), newAPI))
 	c.await("the new cluster", func() bool { return len(c.held) == 1 })
+}
+
+func TestAClusterIsHeldFromTheResponseToTheAckOfItsRemoval(t *testing.T) {
+	h := newHarness(t)
+	h.Publish(web, serving(shares("1"), oldAPI))
+	c := h.connect(web, "envoy-1")
+	h.halfway(c)
 	e := ledger(t, h.Server, web, "envoy-1")
 	if heldNames(e) != "[shop/api/443/new shop/api/443/old]" || e.Settled[policy] != "" || e.Settled[rival] != "same" {
 		t.Errorf("held %s, settled %v before the ACK", heldNames(e), e.Settled)
@@ -310,13 +316,7 @@ func TestWithdrawEndsThePublicationUnderWay(t *testing.T) {
 		h := newLab(t)
 		h.Publish(web, serving(shares("1"), oldAPI))
 		c := h.connect(web, "envoy-1")
-		c.awaitRoutes(oldAPI)
-		h.eventually("settlement", h.settledTo(policy, "1"))
-		c.mu.Lock()
-		c.judge = holding(clusters)
-		c.mu.Unlock()
-		h.Publish(web, serving(shares("2"), newAPI))
-		c.await("the new cluster", func() bool { return len(c.held) == 1 })
+		h.halfway(c)
 		h.Withdraw(web, func(string) bool { return false })
 		c.release()
 		c.awaitHas()

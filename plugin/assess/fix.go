@@ -10,10 +10,10 @@ import (
 
 	"github.com/backendtls/backendtls/internal/gwapi"
 	"github.com/backendtls/backendtls/internal/model"
-	"github.com/backendtls/backendtls/internal/pin"
 	"github.com/backendtls/backendtls/internal/verify"
 	cliv1alpha1 "github.com/backendtls/backendtls/plugin/api/v1alpha1"
 	"github.com/backendtls/backendtls/plugin/collect"
+	"github.com/backendtls/backendtls/plugin/edit"
 )
 
 // fix is the way out of a verdict, nil where there is none to name.
@@ -202,9 +202,8 @@ func fixName(policy *gatewayv1.BackendTLSPolicy, failing cliv1alpha1.Endpoint) *
 // are prepared, and those that are stale.
 func unserved(policy *gatewayv1.BackendTLSPolicy, endpoints []cliv1alpha1.Endpoint) []string {
 	var list []string
-	for _, text := range words(option(policy, "pins")) {
-		one, err := pin.Parse(text)
-		if err == nil && !slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool {
+	for _, one := range edit.Listed(policy) {
+		if !slices.ContainsFunc(endpoints, func(e cliv1alpha1.Endpoint) bool {
 			return e.Certificate != nil && (one.String() == e.Certificate.SPKISHA256 || one.String() == e.Certificate.CertSHA256)
 		}) {
 			list = append(list, one.String())
